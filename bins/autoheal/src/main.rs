@@ -1,0 +1,3 @@
+//! `autoheal`: fix the blockers of the verdict for HEAD, inside the allowed paths.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! `doctor-repo`: health of a repository's gate.
+
+fn main() {}

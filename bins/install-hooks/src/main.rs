@@ -1,0 +1,3 @@
+//! `install-hooks`: install the hooks and a copy of the gate outside the work tree.
+
+fn main() {}

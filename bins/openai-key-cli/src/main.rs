@@ -1,0 +1,3 @@
+//! `openai-key`: get, set, status and exec for the OpenAI key.
+
+fn main() {}

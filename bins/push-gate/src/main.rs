@@ -1,0 +1,3 @@
+//! `push-gate`: the decision on a push.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! `review-auto`: one review; unless --no-push, finish.
+
+fn main() {}

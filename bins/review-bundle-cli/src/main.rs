@@ -1,0 +1,3 @@
+//! `review-bundle`: the bundle of a range, or its packets.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! `review-finish`: advance the baseline in an isolated commit and push.
+
+fn main() {}

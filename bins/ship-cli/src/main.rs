@@ -1,0 +1,3 @@
+//! `ship`: commit to push: test, review, heal, gate, push.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! What every program shares: arguments, output, exit code.

@@ -1,0 +1,1 @@
+//! Checks with pass, warn, fail, class and next action.

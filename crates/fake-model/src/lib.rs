@@ -1,0 +1,1 @@
+//! A scripted OpenAI Responses API server on loopback, for tests and the demo.

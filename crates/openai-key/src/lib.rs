@@ -1,0 +1,1 @@
+//! Where the OpenAI key comes from, in order; masking; storing.

@@ -1,0 +1,1 @@
+//! Exit codes and failures: class, reason, next action.

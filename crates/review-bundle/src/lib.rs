@@ -1,0 +1,1 @@
+//! A tree difference as a bounded, lossless bundle or a complete set of packets.

@@ -1,0 +1,1 @@
+//! Deterministic scanners over changes: secrets, invisible characters, links, control-plane paths.

@@ -1,0 +1,1 @@
+//! Test, review, heal, gate, push: a pure state machine and its driver.

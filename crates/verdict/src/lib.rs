@@ -1,0 +1,1 @@
+//! Verdict schema, policy, aggregation and the push gate as pure functions.
