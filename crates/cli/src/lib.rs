@@ -1,1 +1,100 @@
-//! What every program shares: arguments, output, exit code.
+//! What every program shares: `--json`, signals, how a failure is shown, and the exit code.
+//!
+//! A program's `main` is one call of [`main`]: it parses the arguments, hands them to `run` with a [`Console`] and
+//! turns what comes back into text or JSON and an exit code.
+
+#![allow(
+    clippy::disallowed_methods,
+    reason = "this crate is the shell around the core: it reads the process's own environment"
+)]
+
+mod console;
+
+pub use console::Console;
+
+use std::panic::{self, AssertUnwindSafe};
+use std::process::ExitCode;
+
+use clap::Parser;
+use host::{Cancel, Local};
+use outcome::{Exit, Failure};
+
+/// Arguments that every program takes. Flatten it into the program's own.
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
+pub struct Common {
+    /// Print JSON instead of text
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// What a program works with: this machine and the person or program in front of it.
+pub struct Context {
+    /// This machine. Ctrl-C and SIGTERM end its running command.
+    pub host: Local,
+    /// Set by Ctrl-C and SIGTERM.
+    pub cancel: Cancel,
+    /// Where output goes.
+    pub console: Console,
+}
+
+/// Parses the arguments, runs the program and gives its exit code.
+///
+/// Wrong arguments exit with 2 and a panic with 70; `--help` and `--version` with 0.
+pub fn main<A: Parser + AsRef<Common>>(run: impl FnOnce(A, &Context) -> Result<Exit, Failure>) -> ExitCode {
+    let args = match A::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage.code() } else { Exit::Done.code() }.into();
+        }
+    };
+    let cancel = Cancel::default();
+    let console = Console::new(args.as_ref().json);
+    let outcome = stop_on_signals(&cancel).and_then(|()| {
+        let context = Context { host: Local::cancelled_by(cancel.clone()), cancel, console: console.clone() };
+        caught(|| run(args, &context))
+    });
+    console.finish();
+    let exit = outcome.unwrap_or_else(|failure| {
+        console.failure(&failure);
+        failure.exit
+    });
+    exit.code().into()
+}
+
+/// The first signal asks to stop, so that what runs can be cleaned up; a second one ends the process at once.
+fn stop_on_signals(cancel: &Cancel) -> Result<(), Failure> {
+    let register = |signal| {
+        signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, cancel.flag())?;
+        signal_hook::flag::register(signal, cancel.flag())
+    };
+    [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM]
+        .into_iter()
+        .try_for_each(|signal| register(signal).map(drop))
+        .map_err(|error| Failure::bug("signals", error.to_string(), "report this with the command you ran"))
+}
+
+fn caught(run: impl FnOnce() -> Result<Exit, Failure>) -> Result<Exit, Failure> {
+    panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
+        Err(Failure::bug(
+            "panic",
+            "this program has a bug; what it said is above",
+            "report it with the command you ran",
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use insta::assert_snapshot;
+
+    #[test]
+    fn a_panic_is_a_bug_with_an_exit_code_of_its_own() {
+        let failure = caught(|| panic!("broken")).unwrap_err();
+        assert_snapshot!(format!("{} {}", failure.exit.code(), failure.text()), @r"
+        70 panic: this program has a bug; what it said is above
+        next: report it with the command you ran
+        ");
+    }
+}

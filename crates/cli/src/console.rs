@@ -1,0 +1,117 @@
+//! Output: text for people, JSON lines for programs, progress on a terminal.
+
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use outcome::{Failure, printable};
+use serde::Serialize;
+
+/// Where a program's output goes. Results go to stdout, everything else to stderr.
+#[derive(Clone)]
+pub struct Console {
+    json: bool,
+    spinner: Arc<Mutex<Option<ProgressBar>>>,
+}
+
+impl Console {
+    pub(crate) fn new(json: bool) -> Self {
+        Self { json, spinner: Arc::default() }
+    }
+
+    /// `--json` was given.
+    pub fn json(&self) -> bool {
+        self.json
+    }
+
+    /// Someone can answer a question here.
+    pub fn interactive(&self) -> bool {
+        !self.json && io::stdin().is_terminal() && io::stderr().is_terminal()
+    }
+
+    /// Prints the result: `value` as JSON with `--json`, else its text. Hidden and control characters of the text
+    /// are escaped.
+    pub fn result<T: Serialize + Display>(&self, value: &T) {
+        let text = if self.json { json_line(value) } else { printable(&value.to_string()) };
+        self.stdout(text.as_bytes());
+        if !text.ends_with('\n') {
+            self.stdout(b"\n");
+        }
+    }
+
+    /// Writes bytes to stdout as they are.
+    pub fn stdout(&self, bytes: &[u8]) {
+        self.hide_spinner(|| ignore_broken_pipe(io::stdout().write_all(bytes)));
+    }
+
+    /// Tells what happens: a JSON line on stdout with `--json`, else a line on stderr.
+    pub fn event<T: Serialize + Display>(&self, event: &T) {
+        if self.json {
+            self.stdout(format!("{}\n", json_line(event)).as_bytes());
+        } else {
+            self.note(&event.to_string());
+        }
+    }
+
+    /// Tells a person something that is no result: a line on stderr, nothing with `--json`.
+    pub fn note(&self, line: &str) {
+        if !self.json {
+            let line = printable(line);
+            self.hide_spinner(|| ignore_broken_pipe(writeln!(io::stderr(), "{line}")));
+        }
+    }
+
+    /// Shows on a terminal what is being worked on, with the time it takes; elsewhere nothing.
+    pub fn working(&self, on: &str) {
+        if self.json || !io::stderr().is_terminal() {
+            return;
+        }
+        let on = printable(on).replace('\n', " ");
+        let mut spinner = self.spinner.lock().unwrap_or_else(PoisonError::into_inner);
+        spinner.get_or_insert_with(started_spinner).set_message(on);
+    }
+
+    /// Takes the progress line away.
+    pub fn finish(&self) {
+        if let Some(spinner) = self.spinner.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            spinner.finish_and_clear();
+        }
+    }
+
+    pub(crate) fn failure(&self, failure: &Failure) {
+        if self.json {
+            self.stdout(format!("{}\n", failure.json()).as_bytes());
+        }
+        ignore_broken_pipe(writeln!(io::stderr(), "{}", failure.text()));
+    }
+
+    fn hide_spinner(&self, write: impl FnOnce()) {
+        match &*self.spinner.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(spinner) => spinner.suspend(write),
+            None => write(),
+        }
+    }
+}
+
+fn started_spinner() -> ProgressBar {
+    let style = ProgressStyle::with_template("{spinner} {msg} {elapsed:.dim}").expect("the template is well-formed");
+    let spinner = ProgressBar::new_spinner().with_style(style);
+    spinner.enable_steady_tick(Duration::from_millis(120));
+    spinner
+}
+
+fn json_line<T: Serialize>(value: &T) -> String {
+    serde_json::to_string(value).expect("reports have string keys and no failing serializer")
+}
+
+/// A reader that went away, such as `head`, is not an error of ours.
+fn ignore_broken_pipe(written: io::Result<()>) {
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            let _ = writeln!(io::stderr(), "could not write: {error}");
+        }
+        _ => {}
+    }
+}
