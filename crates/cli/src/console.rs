@@ -33,23 +33,34 @@ impl Console {
 
     /// Prints the result: `value` as JSON with `--json`, else its text. Hidden and control characters of the text
     /// are escaped.
-    pub fn result<T: Serialize + Display>(&self, value: &T) {
-        let text = if self.json { json_line(value) } else { printable(&value.to_string()) };
-        self.stdout(text.as_bytes());
+    ///
+    /// # Errors
+    /// As [`Console::stdout`].
+    pub fn result<T: Serialize + Display>(&self, value: &T) -> Result<(), Failure> {
+        let mut text = if self.json { json_line(value) } else { printable(&value.to_string()) };
         if !text.ends_with('\n') {
-            self.stdout(b"\n");
+            text.push('\n');
         }
+        self.stdout(text.as_bytes())
     }
 
-    /// Writes bytes to stdout as they are.
-    pub fn stdout(&self, bytes: &[u8]) {
-        self.hide_spinner(|| ignore_broken_pipe(io::stdout().write_all(bytes)));
+    /// Writes bytes to stdout as they are. A reader that went away, such as `head`, is no error.
+    ///
+    /// # Errors
+    /// Infrastructure, class `output`, when they cannot be written: a result that is lost is not done.
+    pub fn stdout(&self, bytes: &[u8]) -> Result<(), Failure> {
+        let mut stdout = io::stdout().lock();
+        let written = self.hide_spinner(|| stdout.write_all(bytes).and_then(|()| stdout.flush()));
+        ignore_broken_pipe(written).map_err(|error| {
+            Failure::infrastructure("output", format!("stdout: {error}"), "make room or name another file, then try again")
+        })
     }
 
     /// Tells what happens: a JSON line on stdout with `--json`, else a line on stderr.
     pub fn event<T: Serialize + Display>(&self, event: &T) {
         if self.json {
-            self.stdout(format!("{}\n", json_line(event)).as_bytes());
+            // An event is news, not the result: that it was lost changes nothing of what was done.
+            let _ = self.stdout(format!("{}\n", json_line(event)).as_bytes());
         } else {
             self.note(&event.to_string());
         }
@@ -59,7 +70,7 @@ impl Console {
     pub fn note(&self, line: &str) {
         if !self.json {
             let line = printable(line);
-            self.hide_spinner(|| ignore_broken_pipe(writeln!(io::stderr(), "{line}")));
+            let _ = self.hide_spinner(|| writeln!(io::stderr(), "{line}"));
         }
     }
 
@@ -82,12 +93,12 @@ impl Console {
 
     pub(crate) fn failure(&self, failure: &Failure) {
         if self.json {
-            self.stdout(format!("{}\n", failure.json()).as_bytes());
+            let _ = self.stdout(format!("{}\n", failure.json()).as_bytes());
         }
-        ignore_broken_pipe(writeln!(io::stderr(), "{}", failure.text()));
+        let _ = writeln!(io::stderr(), "{}", failure.text());
     }
 
-    fn hide_spinner(&self, write: impl FnOnce()) {
+    fn hide_spinner<T>(&self, write: impl FnOnce() -> T) -> T {
         match &*self.spinner.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(spinner) => spinner.suspend(write),
             None => write(),
@@ -106,12 +117,6 @@ fn json_line<T: Serialize>(value: &T) -> String {
     serde_json::to_string(value).expect("reports have string keys and no failing serializer")
 }
 
-/// A reader that went away, such as `head`, is not an error of ours.
-fn ignore_broken_pipe(written: io::Result<()>) {
-    match written {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            let _ = writeln!(io::stderr(), "could not write: {error}");
-        }
-        _ => {}
-    }
+fn ignore_broken_pipe(written: io::Result<()>) -> io::Result<()> {
+    written.or_else(|error| if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })
 }
