@@ -52,7 +52,11 @@ impl Console {
         let mut stdout = io::stdout().lock();
         let written = self.hide_spinner(|| stdout.write_all(bytes).and_then(|()| stdout.flush()));
         ignore_broken_pipe(written).map_err(|error| {
-            Failure::infrastructure("output", format!("stdout: {error}"), "make room or name another file, then try again")
+            Failure::infrastructure(
+                "output",
+                format!("stdout: {error}"),
+                "make room or name another file, then try again",
+            )
         })
     }
 
