@@ -1,1 +1,3 @@
-//! Test, review, heal, gate, push: a pure state machine and its driver.
+//! From a commit to a gated push: test, review, heal, gate, push.
+
+pub mod machine;
