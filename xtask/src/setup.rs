@@ -1,0 +1,157 @@
+//! `cargo xtask setup`: installs the real parts that tests and CI run, below the target directory. It asks nothing, and
+//! what is already there costs a few version queries.
+//!
+//! The codex CLI comes from npm by a lock file whose hashes npm checks, so that a registry cannot hand out another one.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use outcome::Failure;
+
+use crate::workshop::{Workshop, unusable};
+
+/// What the codex CLI calls itself. Also in codex/package.json and its lock file; a test holds them together.
+const CODEX: &str = "codex-cli 0.169.0";
+const PACKAGE: &str = include_str!("../codex/package.json");
+const LOCK: &str = include_str!("../codex/package-lock.json");
+
+/// Needed by every run of CI. Installed only when no `cargo nextest` is found.
+const NEXTEST: CargoTool = CargoTool { name: "cargo-nextest", subcommand: "nextest", version: "0.9.143" };
+
+/// Needed by `cargo xtask ci --full`: versions that build with the toolchain of rust-toolchain.toml.
+const FULL: [CargoTool; 4] = [
+    CargoTool { name: "cargo-deny", subcommand: "deny", version: "0.20.2" },
+    CargoTool { name: "cargo-fuzz", subcommand: "fuzz", version: "0.13.2" },
+    CargoTool { name: "cargo-machete", subcommand: "machete", version: "0.9.2" },
+    CargoTool { name: "cargo-mutants", subcommand: "mutants", version: "27.1.0" },
+];
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// Also what `ci --full` needs: cargo-deny, cargo-fuzz, cargo-machete, cargo-mutants
+    #[arg(long)]
+    pub(crate) full: bool,
+}
+
+struct CargoTool {
+    name: &'static str,
+    subcommand: &'static str,
+    version: &'static str,
+}
+
+/// Installs what is missing.
+///
+/// # Errors
+/// Not ready, with the package to install, when git or Node is missing; infrastructure when a download fails after
+/// the client's own retries.
+pub(crate) fn run(workshop: &Workshop, arguments: &Arguments) -> Result<(), Failure> {
+    present(workshop, "git", "install git 2.40 or later")?;
+    present(workshop, "node", "install Node.js 18 or later (it runs the codex CLI's wrapper)")?;
+    codex(workshop)?;
+    if workshop.tool("cargo").args(["nextest", "--version"]).answer().is_none() {
+        cargo_tool(workshop, &NEXTEST)?;
+    }
+    if arguments.full {
+        FULL.iter().try_for_each(|tool| cargo_tool(workshop, tool))?;
+    }
+    println!("setup: every part is there");
+    Ok(())
+}
+
+fn present(workshop: &Workshop, program: &str, next: &str) -> Result<(), Failure> {
+    match workshop.tool(program).args(["--version"]).answer() {
+        Some(_) => Ok(()),
+        None => Err(Failure::not_ready("tool-missing", format!("`{program} --version` does not answer"), next)),
+    }
+}
+
+fn codex(workshop: &Workshop) -> Result<(), Failure> {
+    let dir = workshop.target("tools/codex");
+    if is_codex(workshop, &dir) {
+        return Ok(());
+    }
+    println!("setup: installing {CODEX} into {}", dir.display());
+    write(&dir, "package.json", PACKAGE)?;
+    write(&dir, "package-lock.json", LOCK)?;
+    let installed = workshop
+        .tool("npm")
+        .dir(&dir)
+        .args(["ci", "--no-fund", "--no-audit", "--ignore-scripts", "--loglevel=error"])
+        .args(["--fetch-retries=5", "--fetch-timeout=120000"])
+        .succeeds()?;
+    if installed && is_codex(workshop, &dir) {
+        return Ok(());
+    }
+    Err(Failure::infrastructure(
+        "codex-install",
+        format!("npm did not leave a working {CODEX} in {}", dir.display()),
+        "see npm's message above; with the npm registry in reach, run: cargo xtask setup",
+    ))
+}
+
+fn is_codex(workshop: &Workshop, dir: &Path) -> bool {
+    let wrapper: PathBuf = dir.join("node_modules/.bin/codex");
+    workshop.tool(wrapper).args(["--version"]).answer().is_some_and(|version| version == CODEX)
+}
+
+fn cargo_tool(workshop: &Workshop, tool: &CargoTool) -> Result<(), Failure> {
+    if workshop.tool("cargo").args([tool.subcommand, "--version"]).answer().is_some_and(|v| tool.is(&v)) {
+        return Ok(());
+    }
+    println!("setup: installing {} {}", tool.name, tool.version);
+    let installed = workshop
+        .tool("cargo")
+        .args(["install", "--locked", "--quiet", tool.name, "--version", tool.version, "--root"])
+        .args([workshop.target("tools")])
+        .env("CARGO_NET_RETRY", "5")
+        .env("CARGO_TARGET_DIR", workshop.target("tools/build"))
+        .succeeds()?;
+    if installed {
+        return Ok(());
+    }
+    Err(Failure::infrastructure(
+        "tool-install",
+        format!("cargo could not install {} {}", tool.name, tool.version),
+        "see cargo's message above; with the crates registry in reach, run: cargo xtask setup",
+    ))
+}
+
+impl CargoTool {
+    /// Whether a tool that answered `version`, such as `cargo-deny 0.20.2`, is this one.
+    fn is(&self, version: &str) -> bool {
+        version.split_whitespace().any(|word| word == self.version)
+    }
+}
+
+fn write(dir: &Path, name: &str, text: &str) -> Result<(), Failure> {
+    fs::create_dir_all(dir).map_err(|e| unusable(dir, &e))?;
+    let path = dir.join(name);
+    fs::write(&path, text).map_err(|e| unusable(&path, &e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pinned_codex_is_the_locked_one() {
+        let version = CODEX.strip_prefix("codex-cli ").unwrap();
+        let exact = format!("\"@openai/codex\": \"{version}\"");
+        assert!(PACKAGE.contains(&exact) && LOCK.contains(&exact), "{exact} in codex/package.json and its lock file");
+    }
+
+    #[test]
+    fn every_locked_package_has_a_hash() {
+        let packages = LOCK.matches("\"node_modules/").count();
+        assert!(packages > 0);
+        assert_eq!(LOCK.matches("\"integrity\": \"sha512-").count(), packages);
+    }
+
+    #[test]
+    fn a_tool_is_known_by_its_whole_version() {
+        let tool = CargoTool { name: "cargo-deny", subcommand: "deny", version: "0.20.2" };
+        assert!(tool.is("cargo-deny 0.20.2"));
+        assert!(!tool.is("cargo-deny 0.20.21"));
+    }
+}
