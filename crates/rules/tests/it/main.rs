@@ -1,0 +1,4 @@
+//! The scanners from outside.
+
+mod change;
+mod secrets;
