@@ -1,0 +1,9 @@
+//! What the crate promises, against the real Git and against an independent reader of packets.
+#![allow(clippy::disallowed_methods, reason = "the tests run git in temporary directories")]
+
+mod git;
+mod ledger;
+mod packets;
+mod patch;
+mod shown;
+mod tree;
