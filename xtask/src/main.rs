@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "tasks run tools, read the tree and write below the target directory")]
 
+mod bench;
 mod ci;
 mod setup;
 mod snapshots;
@@ -30,15 +31,17 @@ enum Task {
     Ci(ci::Arguments),
     /// Check the rules of the house that no compiler checks
     Tidy,
+    /// Measure whole programs beside what a user would run instead
+    Bench(bench::Arguments),
 }
 
 impl Task {
     fn run(&self) -> Result<(), Failure> {
-        let workshop = Workshop::open()?;
         match self {
-            Self::Setup(arguments) => setup::run(&workshop, arguments),
-            Self::Ci(arguments) => ci::run(&workshop, arguments),
-            Self::Tidy => tidy::run(&workshop),
+            Self::Setup(arguments) => setup::run(&Workshop::open()?, arguments),
+            Self::Ci(arguments) => ci::run(&Workshop::open()?, arguments),
+            Self::Tidy => tidy::run(&Workshop::open()?),
+            Self::Bench(arguments) => bench::run(arguments),
         }
     }
 }

@@ -1,0 +1,100 @@
+//! `cargo xtask bench`: whole programs beside what a user would run instead, alternately in one run, as ratios.
+//!
+//! It asserts nothing: a table for people, or JSON lines for programs. A goal stands beside each ratio that has one.
+
+mod pair;
+mod run;
+mod scene;
+mod table;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use outcome::Failure;
+
+use crate::workshop::Workshop;
+use pair::Pair;
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    subject: Subject,
+}
+
+#[derive(Subcommand)]
+enum Subject {
+    /// Review bundles against `git diff`, the gate against `git rev-parse`, start-up against `true`
+    Ship(ShipArguments),
+    /// Runs a program and prints the most memory that it or a child of it held, in KiB
+    #[command(hide = true)]
+    Peak {
+        #[arg(trailing_var_arg = true, required = true)]
+        argv: Vec<std::ffi::OsString>,
+    },
+}
+
+#[derive(Args)]
+struct ShipArguments {
+    /// One JSON object a row instead of the table
+    #[arg(long)]
+    json: bool,
+    /// How long each pair is repeated, in seconds
+    #[arg(long, default_value_t = 3)]
+    seconds: u64,
+    /// Only the pairs whose name contains this
+    #[arg(long, default_value = "")]
+    only: String,
+}
+
+/// Runs a benchmark.
+///
+/// # Errors
+/// What the build, a scene or the time of a run failed with; refused when a pair could not be measured.
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    match &arguments.subject {
+        Subject::Peak { argv } => run::peak(argv),
+        Subject::Ship(arguments) => ship(&Workshop::open()?, arguments),
+    }
+}
+
+fn ship(workshop: &Workshop, arguments: &ShipArguments) -> Result<(), Failure> {
+    workshop
+        .tool("cargo")
+        .args(["build", "--locked", "--release", "--workspace", "--exclude", "xtask", "--bins"])
+        .run("build", "mend what does not compile")?;
+    let rows: Vec<table::Row> = pairs(workshop, &arguments.only)?
+        .iter()
+        .map(|pair| table::Row::of(pair, pair.measure(Duration::from_secs(arguments.seconds))))
+        .inspect(|row| if arguments.json { println!("{}", row.json()) } else { eprintln!("measured {}", row.name) })
+        .collect();
+    if !arguments.json {
+        print!("{}", table::show(&rows));
+    }
+    match rows.iter().filter(|row| row.measured.is_err()).count() {
+        0 => Ok(()),
+        n => Err(Failure::refused("not-measured", format!("{n} pairs could not be measured"), "see their rows above")),
+    }
+}
+
+/// Every pair whose name contains `only`. Scenes are built only for those.
+fn pairs(workshop: &Workshop, only: &str) -> Result<Vec<Pair>, Failure> {
+    let scenes = scene::Scenes::new(workshop, workshop.target("bench"), programs(workshop))?;
+    let mut pairs = Vec::new();
+    for (name, build) in scene::ALL {
+        if name.contains(only) {
+            pairs.push(build(&scenes, name)?);
+        }
+    }
+    if "start-up".contains(only) || only.starts_with("start-up") {
+        pairs.extend(scenes.start_ups());
+    }
+    Ok(pairs)
+}
+
+/// The release build of every program of the workspace.
+fn programs(workshop: &Workshop) -> Vec<PathBuf> {
+    let packages = workshop.metadata.workspace_packages().into_iter().filter(|package| package.name != "xtask");
+    let targets = packages.flat_map(|package| package.targets.iter().filter(|target| target.is_bin()));
+    targets.map(|target| workshop.target("release").join(&target.name)).collect()
+}

@@ -1,0 +1,176 @@
+//! Repositories to measure in: made anew below the target directory, the same every time, and this repository itself.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use outcome::Failure;
+
+use super::pair::Pair;
+use super::run::Run;
+use crate::workshop::{Tool, Workshop, unusable};
+
+/// No cap: the whole bundle, as `git diff` prints the whole diff.
+const NO_CAP: &str = "9000000000";
+
+/// `review-bundle` against one `git diff` of the whole range.
+const BUNDLE_GOAL: f64 = 0.8;
+/// A program against `true`.
+const START_GOAL: f64 = 2.0;
+
+type Build = fn(&Scenes<'_>, &str) -> Result<Pair, Failure>;
+
+/// The pairs that need a repository, by name.
+pub(super) const ALL: [(&str, Build); 5] = [
+    ("bundle: one line in 200 files", |scenes, name| scenes.bundle(name, 200, |file| u32::from(file == 7))),
+    ("bundle: 1,000 files changed", |scenes, name| scenes.bundle(name, 1000, |_| 3)),
+    ("bundle: a 20 MB file edited", large_edited),
+    ("bundle: a 20 MB file added", large_added),
+    ("bundle: this repository's history", own_history),
+];
+
+/// Where scenes are made, and the programs measured in them.
+pub(super) struct Scenes<'a> {
+    workshop: &'a Workshop,
+    dir: PathBuf,
+    programs: Vec<PathBuf>,
+}
+
+impl<'a> Scenes<'a> {
+    /// An empty place for scenes: what an earlier run left is removed.
+    ///
+    /// # Errors
+    /// Not ready when the place cannot be emptied.
+    pub(super) fn new(workshop: &'a Workshop, dir: PathBuf, programs: Vec<PathBuf>) -> Result<Self, Failure> {
+        if dir.exists() {
+            fs::remove_dir_all(&dir).map_err(|e| unusable(&dir, &e))?;
+        }
+        fs::create_dir_all(&dir).map_err(|e| unusable(&dir, &e))?;
+        Ok(Self { workshop, dir, programs })
+    }
+
+    /// Each program's `--version` beside `true`.
+    pub(super) fn start_ups(&self) -> impl Iterator<Item = Pair> {
+        self.programs.iter().map(|program| Pair {
+            name: format!("start-up: {}", program.file_name().unwrap_or_default().display()),
+            ours: Run::new(program, &self.dir, &["--version"]),
+            theirs: Run::new("true", &self.dir, &[]),
+            goal: Some(START_GOAL),
+        })
+    }
+
+    /// A repository of `files` files, of which some have the number of lines changed that `edits` says.
+    fn bundle(&self, name: &str, files: u32, edits: fn(u32) -> u32) -> Result<Pair, Failure> {
+        let repo = self.repo(name)?;
+        for file in 0..files {
+            repo.write(&source_path(file), &source(file, 200, 0))?;
+        }
+        repo.commit()?;
+        repo.pack()?;
+        for file in (0..files).filter(|file| edits(*file) > 0) {
+            repo.write(&source_path(file), &source(file, 200, edits(file)))?;
+        }
+        repo.commit()?;
+        self.bundle_pair(name, &repo.dir, "HEAD~1", "HEAD")
+    }
+
+    /// Resolves both ends first, so that neither side pays for it.
+    fn bundle_pair(&self, name: &str, repo: &Path, since: &str, to: &str) -> Result<Pair, Failure> {
+        let id = |rev: &str| answer(self.workshop.tool("git").dir(repo).args(["rev-parse", "--verify", rev]));
+        let (since, to) = (id(since)?, id(to)?);
+        let program = self.workshop.target("release/review-bundle");
+        Ok(Pair {
+            name: name.into(),
+            ours: Run::new(program, repo, &["--since", &since, "--to", &to, "--size-cap", NO_CAP]),
+            theirs: Run::new("git", repo, &["diff", &since, &to]),
+            goal: Some(BUNDLE_GOAL),
+        })
+    }
+
+    fn repo(&self, name: &str) -> Result<Repo<'_>, Failure> {
+        let dir = self.dir.join(name.replace(|c: char| !c.is_ascii_alphanumeric(), "-"));
+        fs::create_dir_all(&dir).map_err(|e| unusable(&dir, &e))?;
+        let repo = Repo { workshop: self.workshop, dir };
+        repo.git(&["init", "--quiet", "--initial-branch=main"])?;
+        Ok(repo)
+    }
+}
+
+fn large_edited(scenes: &Scenes<'_>, name: &str) -> Result<Pair, Failure> {
+    let repo = scenes.repo(name)?;
+    repo.write("large.rs", &source(0, LARGE_LINES, 0))?;
+    repo.commit()?;
+    repo.pack()?;
+    repo.write("large.rs", &source(0, LARGE_LINES, 300))?;
+    repo.commit()?;
+    scenes.bundle_pair(name, &repo.dir, "HEAD~1", "HEAD")
+}
+
+fn large_added(scenes: &Scenes<'_>, name: &str) -> Result<Pair, Failure> {
+    let repo = scenes.repo(name)?;
+    repo.write("small.rs", &source(1, 10, 0))?;
+    repo.commit()?;
+    repo.write("large.rs", &source(0, LARGE_LINES, 0))?;
+    repo.commit()?;
+    scenes.bundle_pair(name, &repo.dir, "HEAD~1", "HEAD")
+}
+
+fn own_history(scenes: &Scenes<'_>, name: &str) -> Result<Pair, Failure> {
+    let root = scenes.workshop.root();
+    let first = answer(scenes.workshop.tool("git").args(["rev-list", "--max-parents=0", "HEAD"]))?;
+    scenes.bundle_pair(name, root, first.lines().next_back().unwrap_or_default(), "HEAD")
+}
+
+/// About 20 MB of [`source`].
+const LARGE_LINES: u32 = 330_000;
+
+struct Repo<'a> {
+    workshop: &'a Workshop,
+    dir: PathBuf,
+}
+
+impl Repo<'_> {
+    fn write(&self, path: &str, text: &str) -> Result<(), Failure> {
+        let path = self.dir.join(path);
+        let parent = path.parent().unwrap_or(&self.dir);
+        fs::create_dir_all(parent).map_err(|e| unusable(parent, &e))?;
+        fs::write(&path, text).map_err(|e| unusable(&path, &e))
+    }
+
+    fn commit(&self) -> Result<(), Failure> {
+        self.git(&["add", "--all"])?;
+        self.git(&["commit", "--quiet", "--message=scene"])
+    }
+
+    /// As after a clone: what was there before the change is packed.
+    fn pack(&self) -> Result<(), Failure> {
+        self.git(&["repack", "-adq"])
+    }
+
+    fn git(&self, args: &[&str]) -> Result<(), Failure> {
+        let who = ["-c", "user.name=Scene", "-c", "user.email=scene@example.invalid", "-c", "commit.gpgSign=false"];
+        let git = self.workshop.tool("git").dir(&self.dir).env("GIT_CONFIG_GLOBAL", "/dev/null");
+        git.args(who).args(args).run("scene", "see git's message above")
+    }
+}
+
+fn answer(tool: Tool) -> Result<String, Failure> {
+    tool.answer().ok_or_else(|| Failure::refused("scene", "git could not resolve an end of the range", "see `git log`"))
+}
+
+fn source_path(file: u32) -> String {
+    format!("src/part_{:02}/file_{file}.rs", file % 40)
+}
+
+/// Rust-like text of `lines` lines that only `file` has, `edited` of them, evenly spread, other than with 0.
+fn source(file: u32, lines: u32, edited: u32) -> String {
+    let every = lines.checked_div(edited).unwrap_or(u32::MAX);
+    let mut text = String::new();
+    for line in 0..lines {
+        let edit = u32::from(line % every == every - 1);
+        let value = (line ^ file).wrapping_mul(2_654_435_761).wrapping_add(edit);
+        let written = writeln!(text, "pub fn step_{line}(x: u32) -> u32 {{ x.wrapping_mul({value}) }}");
+        debug_assert!(written.is_ok(), "a string takes every write");
+    }
+    text
+}
