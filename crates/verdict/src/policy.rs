@@ -336,7 +336,11 @@ impl Policy {
 }
 
 fn from_toml<'de, T: Deserialize<'de>>(text: &'de str) -> Result<T, PolicyError> {
-    toml::from_str(text).map_err(|error| PolicyError::Form(show::clip(error.message(), 300)))
+    toml::from_str(text).map_err(|error| {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        let line = before.matches('\n').count() + 1;
+        PolicyError::Form(format!("line {line}: {}", show::clip(error.message(), 300)))
+    })
 }
 
 impl Default for Refs {

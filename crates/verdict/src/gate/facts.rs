@@ -8,6 +8,9 @@ use crate::schema::{Finding, Invalid, Verdict};
 /// The file that names the last reviewed commit.
 pub const BASELINE_PATH: &str = "docs/LAST_REVIEWED_SHA.txt";
 
+/// The whole message of a baseline commit: nobody reviews it, so it must not carry anything else.
+pub const BASELINE_MESSAGE: &str = "chore: advance review baseline\n";
+
 /// The only mode the baseline file may have: a regular file that is not executable.
 const BASELINE_MODE: u32 = 0o100_644;
 
@@ -86,6 +89,8 @@ pub struct Tip {
     pub parents: Vec<Oid>,
     /// Paths that differ from the first parent's tree; from the empty tree without a parent.
     pub changed: Vec<Vec<u8>>,
+    /// Its message, as it stands in the commit object.
+    pub message: Vec<u8>,
     /// [`BASELINE_PATH`] in this commit's tree; `None` when it is not there.
     pub baseline: Option<BaselineFile>,
 }
@@ -129,6 +134,9 @@ pub enum BaselineFlaw {
     /// The file does not hold the parent's id and a line feed, and nothing else.
     #[error("{BASELINE_PATH} does not hold the parent's id")]
     Content,
+    /// The message is not [`BASELINE_MESSAGE`].
+    #[error("its message is not `{}`", BASELINE_MESSAGE.trim_end())]
+    Message,
 }
 
 impl Tip {
@@ -151,6 +159,9 @@ impl Tip {
         if file.mode != BASELINE_MODE {
             return Err(BaselineFlaw::Mode);
         }
-        if file.content == format!("{parent}\n").as_bytes() { Ok(parent) } else { Err(BaselineFlaw::Content) }
+        if file.content != format!("{parent}\n").as_bytes() {
+            return Err(BaselineFlaw::Content);
+        }
+        if self.message == BASELINE_MESSAGE.as_bytes() { Ok(parent) } else { Err(BaselineFlaw::Message) }
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! A protected ref may move from what the remote has (`since`) to a commit that a verdict approved, or to a baseline
 //! commit on top of one: a commit with one parent, the approved one, that changes nothing but [`BASELINE_PATH`], which
-//! then holds the parent's id.
+//! then holds the parent's id, and says [`BASELINE_MESSAGE`].
 
 mod facts;
 mod pre_push;
@@ -15,14 +15,14 @@ mod refusal;
 use std::collections::BTreeSet;
 
 pub use facts::{
-    BASELINE_PATH, Base, BaselineFile, BaselineFlaw, Content, Observed, PushFacts, RangeFacts, ReviewFacts, Tip,
-    Unseen, UpdateFacts,
+    BASELINE_MESSAGE, BASELINE_PATH, Base, BaselineFile, BaselineFlaw, Content, Observed, PushFacts, RangeFacts,
+    ReviewFacts, Tip, Unseen, UpdateFacts,
 };
 pub use pre_push::{MAX_STDIN, Malformed, Update, parse_pre_push};
 pub use refusal::{Reason, Refusal, Refusals};
 
 use crate::oid::Oid;
-use crate::policy::{Policy, RefClass};
+use crate::policy::{Policy, RefClass, TestStep};
 use crate::schema::{Decision, Invalid, Verdict};
 use crate::show;
 
@@ -229,13 +229,15 @@ fn is_sticky(verdict: &Verdict, content: &Content) -> bool {
 
 fn against_verdict(policy: &Policy, content: &Content, verdict: &Verdict) -> Vec<Reason> {
     let meta = &verdict.meta;
+    if meta.simulated {
+        return vec![Reason::Simulated];
+    }
     let mut reasons = Vec::new();
     let mut refuse_if = |holds: bool, reason: Reason| {
         if holds {
             reasons.push(reason);
         }
     };
-    refuse_if(meta.simulated, Reason::Simulated);
     refuse_if(verdict.verdict == Decision::Blocked, Reason::Blocked(verdict.blockers.clone()));
     refuse_if(meta.since_sha != content.since || meta.to_sha != content.to, Reason::OtherRange);
     refuse_if(meta.to_tree != content.to_tree, Reason::OtherTree);
@@ -246,9 +248,9 @@ fn against_verdict(policy: &Policy, content: &Content, verdict: &Verdict) -> Vec
     reasons
 }
 
-/// What the policy wants of the reviewer. A simulated verdict may have none; it is refused already.
+/// What the policy wants of the reviewer.
 fn against_reviewer(policy: &Policy, verdict: &Verdict) -> Vec<Reason> {
-    let Some(reviewer) = &verdict.meta.reviewer else { return Vec::new() };
+    let Some(reviewer) = &verdict.meta.reviewer else { return vec![Reason::InvalidVerdict(Invalid::NoReviewer)] };
     let wanted = &policy.review;
     let mut reasons = Vec::new();
     if reviewer.endpoint != wanted.base_url {
@@ -272,7 +274,7 @@ fn against_tests(policy: &Policy, verdict: &Verdict) -> Vec<Reason> {
     if !policy.tests.required {
         return Vec::new();
     }
-    let passed = |step: &&crate::policy::TestStep| {
+    let passed = |step: &&TestStep| {
         let mut runs = verdict.tests_run.iter().filter(|run| run.name == step.name && run.argv == step.argv).peekable();
         runs.peek().is_some() && runs.all(|run| run.exit_code == 0)
     };
