@@ -1,0 +1,124 @@
+//! Answers that were accepted, kept by the hash of everything that went into the question except the nonce.
+//!
+//! **Invariant:** a cached answer passes the same strict parse as a fresh one, with the packet and the nonce it was asked
+//! with. An entry that does not is ignored and the question asked again.
+
+use std::path::{Path, PathBuf};
+
+use host::{Host, HostError};
+use serde::{Deserialize, Serialize};
+use verdict::Sha256;
+use verdict::answer::{self, Answer};
+
+use crate::events::Usage;
+
+/// The number in an entry's `schema`.
+const SCHEMA: u32 = 1;
+
+/// A directory of answers.
+pub(crate) struct Cache<'a> {
+    host: &'a dyn Host,
+    dir: &'a Path,
+}
+
+/// One accepted answer, as it is written and read again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Entry {
+    schema: u32,
+    key: Sha256,
+    pub(crate) nonce: String,
+    /// The reviewer's last message.
+    pub(crate) raw: String,
+    pub(crate) usage: Option<Usage>,
+}
+
+impl Entry {
+    pub(crate) const fn new(key: Sha256, nonce: String, raw: String, usage: Option<Usage>) -> Self {
+        Self { schema: SCHEMA, key, nonce, raw, usage }
+    }
+
+    /// The entry and its answer, if it is one about `packet` under `key`.
+    fn read(bytes: &[u8], key: &Sha256, packet: &str) -> Option<(Self, Answer)> {
+        let entry: Self = serde_json::from_slice(bytes).ok()?;
+        if entry.schema != SCHEMA || entry.key != *key {
+            return None;
+        }
+        let answer = answer::parse(entry.raw.as_bytes(), packet, &entry.nonce).ok()?;
+        Some((entry, answer))
+    }
+}
+
+impl<'a> Cache<'a> {
+    pub(crate) const fn new(host: &'a dyn Host, dir: &'a Path) -> Self {
+        Self { host, dir }
+    }
+
+    /// The answer kept under `key`. What cannot be read or understood counts as absent: it is asked again.
+    pub(crate) fn get(&self, key: &Sha256, packet: &str) -> Option<(Entry, Answer)> {
+        let bytes = self.host.read(&self.path(key)).ok().flatten()?;
+        Entry::read(&bytes, key, packet)
+    }
+
+    /// Keeps an accepted answer.
+    ///
+    /// # Errors
+    /// [`HostError`] when it cannot be written.
+    pub(crate) fn put(&self, entry: &Entry) -> Result<(), HostError> {
+        let json = serde_json::to_vec(entry).expect("strings and numbers have a JSON form");
+        self.host.write_atomic(&self.path(&entry.key), &json, 0o600)
+    }
+
+    fn path(&self, key: &Sha256) -> PathBuf {
+        self.dir.join(format!("{key}.json"))
+    }
+}
+
+/// The key of a question: the hash of its `ingredients`, each with its length so that no two lists run together.
+pub(crate) fn key(ingredients: &[&str]) -> Sha256 {
+    let framed: Vec<String> = ingredients.iter().map(|text| format!("{}:{text}", text.len())).collect();
+    Sha256::of(framed.join(",").as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use host::Fake;
+
+    const RAW: &str = r#"{"packet":"packet-001","nonce":"n","verdict":"APPROVED","blockers":[],"non_blocking":[]}"#;
+
+    fn entry() -> Entry {
+        Entry::new(key(&["a"]), "n".into(), RAW.into(), None)
+    }
+
+    fn reread(change: impl FnOnce(String) -> String) -> bool {
+        let json = change(serde_json::to_string(&entry()).unwrap());
+        Entry::read(json.as_bytes(), &key(&["a"]), "packet-001").is_some()
+    }
+
+    #[test]
+    fn what_was_kept_is_found_under_its_key_only() {
+        let host = Fake::new();
+        let cache = Cache::new(&host, Path::new("/cache"));
+        cache.put(&entry()).unwrap();
+        assert_eq!(cache.get(&key(&["a"]), "packet-001").unwrap().0, entry());
+        assert_eq!(cache.get(&key(&["b"]), "packet-001"), None);
+        assert_eq!(cache.get(&key(&["a"]), "packet-002"), None);
+    }
+
+    #[test]
+    fn a_corrupt_or_foreign_entry_is_ignored() {
+        assert!(reread(|json| json));
+        assert!(!reread(|json| json[..json.len() - 1].to_owned()));
+        assert!(!reread(|json| json.replace("\"schema\":1", "\"schema\":2")));
+        assert!(!reread(|json| json.replace("\"nonce\":\"n\"", "\"nonce\":\"m\"")));
+        assert!(!reread(|json| json.replace("APPROVED", "BLOCKED")));
+        assert!(!reread(|json| json.replace("\"usage\"", "\"extra\":1,\"usage\"")));
+    }
+
+    #[test]
+    fn ingredients_do_not_run_together() {
+        assert_ne!(key(&["ab", "c"]), key(&["a", "bc"]));
+        assert_ne!(key(&["a,1:b"]), key(&["a", "b"]));
+    }
+}

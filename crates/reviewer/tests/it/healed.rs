@@ -1,0 +1,1 @@
+//! A whole review: packets, retries, kept answers and the budget.
