@@ -6,7 +6,7 @@
 //! schema = 1
 //!
 //! [refs]                       # `*` stays inside a component, `**` crosses
-//! protected = ["refs/heads/main", "refs/heads/master", "refs/heads/release/*"]
+//! protected = ["refs/heads/main", "refs/heads/master", "refs/heads/release/**"]
 //! open = ["refs/heads/**", "refs/tags/**"]
 //!
 //! [tests]
@@ -348,7 +348,7 @@ impl Default for Refs {
         let patterns =
             |all: &[&str]| all.iter().filter_map(|text| Pattern::try_from((*text).to_owned()).ok()).collect();
         Self {
-            protected: patterns(&["refs/heads/main", "refs/heads/master", "refs/heads/release/*"]),
+            protected: patterns(&["refs/heads/main", "refs/heads/master", "refs/heads/release/**"]),
             open: patterns(&["refs/heads/**", "refs/tags/**"]),
         }
     }

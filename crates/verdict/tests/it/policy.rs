@@ -39,7 +39,7 @@ fn the_built_in_policy_is_the_empty_file_of_schema_1() {
                     "refs/heads/master",
                 ),
                 Pattern(
-                    "refs/heads/release/*",
+                    "refs/heads/release/**",
                 ),
             ],
             open: [
@@ -104,7 +104,7 @@ fn g03_protected_wins_and_what_fits_nothing_is_unknown() {
     Protected refs/heads/main
     Protected refs/heads/master
     Protected refs/heads/release/1
-    Open refs/heads/release/1/2
+    Protected refs/heads/release/1/2
     Open refs/heads/topic/x
     Open refs/tags/v1
     Unknown refs/notes/x
