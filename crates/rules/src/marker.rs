@@ -2,7 +2,7 @@
 
 use crate::finding::{Report, Rule};
 use crate::text::{Line, added, lines_with};
-use memchr::memmem;
+use memchr::{memchr, memmem};
 
 /// A line that begins one of the parts of a conflict, as git and jj write them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,9 +65,20 @@ fn marked_lines(content: &[u8]) -> Vec<Line<'_>> {
     if finders.iter().all(|f| f.find(content).is_none()) {
         return Vec::new();
     }
-    let mut lines = lines_with(content, |c, from| (from < c.len()).then_some(from));
-    lines.retain(|line| part(line.bytes).is_some());
-    lines
+    lines_with(content, next_part)
+}
+
+/// The start of the next line, from the one that starts at `from`, that begins a part.
+fn next_part(content: &[u8], from: usize) -> Option<usize> {
+    let mut start = from;
+    while start < content.len() {
+        let end = memchr(b'\n', &content[start..]).map_or(content.len(), |len| start + len);
+        if part(&content[start..end]).is_some() {
+            return Some(start);
+        }
+        start = end + 1;
+    }
+    None
 }
 
 fn part(line: &[u8]) -> Option<Part> {
