@@ -1,0 +1,191 @@
+//! What a review of a range is about: the bundle of its two trees and what the rules say, in parallel.
+//!
+//! **Invariant:** a bundle is a function of the objects from `since` to `to` and of the exceptions alone, so that who
+//! judges a push later gets the same bytes.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use review_bundle::{Bundle, FileDiff, Header, Note, Version, diff, escape};
+use rules::{Allow, Finding, Severity, apply_allow, scan_blob, scan_change, scan_tree_names};
+use verdict::{Oid, Policy, schema};
+
+use crate::commit::{Commit, Tag};
+use crate::difference::{Change, Side, Walked, walk};
+use crate::error::RepoError;
+use crate::fresh::fresh;
+use crate::history::new_commits;
+use crate::object::{Kind, Objects};
+use crate::tree::{LINK, SUBMODULE, TYPE};
+
+/// Two cores are what the smallest machine has; more would wait for the same disk.
+const THREADS: usize = 2;
+
+/// A range, ready to be reviewed or judged.
+#[derive(Debug, Clone)]
+pub struct Collected {
+    /// The commit the range begins at; `None` on a first push.
+    pub since: Option<Oid>,
+    /// The commit that is reviewed.
+    pub to: Oid,
+    /// Its tree.
+    pub to_tree: Oid,
+    /// The difference of the two trees, with the findings as notes.
+    pub bundle: Bundle,
+    /// What the rules found, exceptions applied.
+    pub findings: Vec<Finding>,
+}
+
+impl Collected {
+    /// The findings that block, in the form of a verdict.
+    pub fn blockers(&self) -> Vec<schema::Finding> {
+        in_verdict(&self.findings, Severity::Blocker)
+    }
+
+    /// The findings that do not block, in the form of a verdict.
+    pub fn notices(&self) -> Vec<schema::Finding> {
+        in_verdict(&self.findings, Severity::Notice)
+    }
+}
+
+pub(crate) fn in_verdict(findings: &[Finding], severity: Severity) -> Vec<schema::Finding> {
+    let convert = |finding: &Finding| {
+        let (path, rule) = (escape(&finding.path), finding.rule.as_str());
+        schema::Finding::new(schema::Source::Rule, Some(&path), finding.line, rule, &finding.message)
+    };
+    findings.iter().filter(|finding| finding.severity == severity).map(convert).collect()
+}
+
+/// The findings with the exceptions of `policy` applied.
+pub(crate) fn judged(findings: Vec<Finding>, policy: &Policy) -> Result<Vec<Finding>, RepoError> {
+    let parse = |allow: &verdict::policy::Allow| Allow::new(&allow.rule, allow.path.as_str(), &allow.reason);
+    let allow = policy.rules.allow.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+    Ok(apply_allow(findings, &allow))
+}
+
+/// Reads the range from `since` (`None`: from nothing) to `to`, which may be the id of a tag, and judges it by the
+/// rules and the exceptions of `policy`.
+///
+/// # Errors
+/// Anything that could not be read or is not what it must be: a range that is not wholly seen is not collected.
+pub fn collect(objects: &Objects, since: Option<&Oid>, to: &Oid, policy: &Policy) -> Result<Collected, RepoError> {
+    let (tags, to) = Commit::peel(objects, to)?;
+    let since = since.map(|id| Commit::peel(objects, id)).transpose()?.map(|(_, commit)| commit);
+    let old_tree = since.as_ref().map_or_else(|| objects.parse(&objects.empty_tree()), |commit| Ok(commit.tree))?;
+    let commits = new_commits(objects, since.as_ref().map(Commit::id).as_ref(), &to.id())?;
+    let walked = walk(objects, old_tree, to.tree, true)?;
+
+    let in_changes = walked.changes.iter().filter_map(|change| change.new.filter(|side| is_blob(side)));
+    let loose = fresh(objects, &commits, in_changes.map(|side| side.id).collect())?;
+    let rendered = in_parallel(objects, &walked.changes, judge)?;
+    let passing = in_parallel(objects, &loose, |objects, (path, id)| {
+        Ok(scan_blob(path, &objects.get_kind(id, Kind::Blob)?))
+    })?;
+
+    let mut findings: Vec<Finding> = passing.into_iter().flatten().collect();
+    findings.extend(scan_messages(&commits, &tags));
+    findings.extend(collisions(&walked));
+    let mut files = Vec::with_capacity(rendered.len());
+    for (file, found) in rendered {
+        files.push(file);
+        findings.extend(found);
+    }
+    let findings = judged(findings, policy)?;
+    let from = since.as_ref().map_or_else(|| objects.zero(), Commit::id);
+    let header = Header::new(from, to.id(), to.tree(), commits.iter().map(|commit| &commit.raw));
+    let bundle = Bundle::new(header, files, findings.iter().map(note).collect());
+    Ok(Collected { since: since.map(|commit| commit.id()), to: to.id(), to_tree: to.tree(), bundle, findings })
+}
+
+fn note(finding: &Finding) -> Note {
+    Note {
+        blocker: finding.severity == Severity::Blocker,
+        rule: finding.rule.as_str().to_owned(),
+        path: escape(&finding.path),
+        line: finding.line,
+        message: finding.message.clone(),
+    }
+}
+
+fn is_blob(side: &Side) -> bool {
+    side.mode & TYPE != SUBMODULE
+}
+
+/// Renders and judges one changed path. What is in its new version is scanned for secrets here, so that it is read once.
+fn judge(objects: &Objects, change: &Change) -> Result<(FileDiff, Vec<Finding>), RepoError> {
+    let read = |side: &Option<Side>| match side {
+        Some(side) if is_blob(side) => objects.get_kind(&side.id, Kind::Blob).map(Some),
+        _ => Ok(None),
+    };
+    let contents = [read(&change.old)?, read(&change.new)?];
+    let [old, new] = [0, 1].map(|at| contents[at].as_deref());
+    let side = |side: Side, content| rules::Side { mode: side.mode, content };
+    let mut findings =
+        scan_change(&change.path, change.old.map(|it| side(it, old)), change.new.map(|it| side(it, new)));
+    if let (Some(content), false) = (new, same_blob(change)) {
+        findings.extend(scan_blob(&change.path, content));
+    }
+    let [old_id, new_id] = [change.old, change.new].map(|side| side.map(|side| side.id.to_hex().to_string()));
+    let version = |side: Option<Side>, id: &'_ Option<String>| side.zip(id.clone());
+    let (old_side, new_side) = (version(change.old, &old_id), version(change.new, &new_id));
+    let file = diff(review_bundle::Change {
+        path: &change.path,
+        old: old_side.as_ref().map(|(side, id)| Version { mode: side.mode, id, content: old }),
+        new: new_side.as_ref().map(|(side, id)| Version { mode: side.mode, id, content: new }),
+    });
+    Ok((file, findings))
+}
+
+/// Only the mode differs, and not whether it is a link.
+fn same_blob(change: &Change) -> bool {
+    let of = |side: Option<Side>| side.map(|side| (side.id, side.mode & TYPE == LINK));
+    of(change.old) == of(change.new)
+}
+
+/// Commit messages and tags: what is written there is pushed too.
+pub(crate) fn scan_messages(commits: &[Commit], tags: &[Tag]) -> Vec<Finding> {
+    let commits = commits.iter().map(|commit| (format!("commit {}", commit.id()), &commit.raw));
+    let tags = tags.iter().map(|tag| (format!("tag {}", tag.id), &tag.raw));
+    commits.chain(tags).flat_map(|(label, raw)| scan_blob(label.as_bytes(), raw)).collect()
+}
+
+fn collisions(walked: &Walked) -> Vec<Finding> {
+    let changed: Vec<Vec<u8>> = walked
+        .changes
+        .iter()
+        .filter(|change| change.old.is_none() && change.new.is_some())
+        .map(|change| change.path.clone())
+        .collect();
+    if changed.is_empty() { Vec::new() } else { scan_tree_names(&walked.names, &changed) }
+}
+
+/// `work` on every item, in the order of the items. The first error wins.
+fn in_parallel<T: Sync, R: Send>(
+    objects: &Objects,
+    items: &[T],
+    work: impl Fn(&Objects, &T) -> Result<R, RepoError> + Sync,
+) -> Result<Vec<R>, RepoError> {
+    if items.len() < 8 {
+        return items.iter().map(|item| work(objects, item)).collect();
+    }
+    let next = AtomicUsize::new(0);
+    let run = |objects: Objects| {
+        let mut done = Vec::with_capacity(items.len() / THREADS + 1);
+        while let Some((at, item)) = Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, items.get(at)?))) {
+            match work(&objects, item) {
+                Ok(result) => done.push((at, result)),
+                Err(error) => {
+                    next.store(items.len(), Ordering::Relaxed);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(done)
+    };
+    let done: Result<Vec<_>, RepoError> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..THREADS).map(|_| objects.clone()).map(|own| scope.spawn(|| run(own))).collect();
+        workers.into_iter().map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+    });
+    let mut done: Vec<(usize, R)> = done?.into_iter().flatten().collect();
+    done.sort_unstable_by_key(|(at, _)| *at);
+    Ok(done.into_iter().map(|(_, result)| result).collect())
+}

@@ -1,0 +1,126 @@
+//! Talking to a remote: reading a ref, fetching it, pushing what the gate let pass.
+
+use std::path::Path;
+use std::time::Duration;
+
+use host::Cmd;
+use review_bundle::escape;
+use verdict::Oid;
+use verdict::gate::Pass;
+
+use crate::error::RepoError;
+use crate::git::{Git, call, failed};
+
+const READ_TIME: Duration = Duration::from_secs(60);
+const TRANSFER_TIME: Duration = Duration::from_secs(900);
+
+/// What came of a push.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pushed {
+    /// Each ref, and what the remote says it holds now; zeros when it has no such ref.
+    pub refs: Vec<(String, Oid)>,
+}
+
+impl Git<'_> {
+    /// The names of the configured remotes.
+    ///
+    /// # Errors
+    /// Those of git.
+    pub fn remotes(&self) -> Result<Vec<String>, RepoError> {
+        let output = self.run(&self.local(&["remote"]), false)?;
+        Ok(String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect())
+    }
+
+    /// What a ref of `remote` holds now; `None` when the remote has no such ref. `name` is the full name.
+    ///
+    /// # Errors
+    /// [`RepoError::NoRemote`]; those of git.
+    pub fn ls_remote(&self, remote: &str, name: &str) -> Result<Option<Oid>, RepoError> {
+        self.check_remote(remote)?;
+        let cmd = self.network(READ_TIME, &["ls-remote", "--quiet", "--refs", "--upload-pack=git-upload-pack", "--", remote, name]);
+        let output = self.run(&cmd, true)?;
+        let answer = |why: &str| RepoError::Answer { call: call(&cmd), why: why.to_owned() };
+        let mut found = None;
+        for line in output.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            let line = std::str::from_utf8(line).map_err(|_| answer("a line that is not UTF-8"))?;
+            let (id, found_name) = line.split_once('\t').ok_or_else(|| answer("a line without a name"))?;
+            // The pattern also matches the end of longer names.
+            if found_name == name {
+                let id: Oid = id.parse().map_err(|_| answer("a line without an id"))?;
+                self.objects.parse(&id)?;
+                found = Some(id);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Brings the objects of one ref of `remote` here. No ref and no `FETCH_HEAD` is written.
+    ///
+    /// # Errors
+    /// [`RepoError::NoRemote`]; those of git.
+    pub fn fetch(&self, remote: &str, name: &str) -> Result<(), RepoError> {
+        self.check_remote(remote)?;
+        let cmd = self.network(TRANSFER_TIME, &[
+            "-c", "fetch.writeCommitGraph=false", "-c", "transfer.bundleURI=false",
+            "fetch", "--quiet", "--no-tags", "--no-prune", "--no-write-fetch-head", "--no-auto-maintenance",
+            "--no-recurse-submodules", "--refmap=", "--upload-pack=git-upload-pack", "--", remote, name,
+        ]);
+        self.run(&cmd, true).map(drop)
+    }
+
+    /// Pushes exactly what `pass` names, then reads each ref back from the remote. Never forces: what is no
+    /// fast-forward for the remote is refused by it.
+    ///
+    /// The hooks of `hooks` run, and no other; with `None` none.
+    ///
+    /// # Errors
+    /// [`RepoError::Moved`] when a ref does not hold afterwards what was pushed; those of git.
+    pub fn push(&self, remote: &str, pass: Pass, hooks: Option<&Path>) -> Result<Pushed, RepoError> {
+        self.check_remote(remote)?;
+        let updates = pass.updates();
+        if !updates.is_empty() {
+            let refspecs: Vec<String> = updates
+                .iter()
+                .map(|update| format!("{}:{}", if update.new_id().is_zero() { "" } else { update.new_id().as_str() }, update.remote_ref()))
+                .collect();
+            self.run(&self.push_command(remote, &refspecs, hooks)?, true)?;
+        }
+        let mut refs = Vec::with_capacity(updates.len());
+        for update in updates {
+            let is = self.ls_remote(remote, update.remote_ref())?.unwrap_or_else(|| self.objects.zero());
+            if is != *update.new_id() {
+                let name = escape(update.remote_ref().as_bytes());
+                return Err(RepoError::Moved { name, expected: update.new_id().to_string(), is: is.to_string() });
+            }
+            refs.push((update.remote_ref().to_owned(), is));
+        }
+        drop(pass);
+        Ok(Pushed { refs })
+    }
+
+    fn push_command(&self, remote: &str, refspecs: &[String], hooks: Option<&Path>) -> Result<Cmd, RepoError> {
+        let mut hooks_path = std::ffi::OsString::from("core.hooksPath=");
+        match hooks {
+            Some(dir) => hooks_path.push(dir.canonicalize().map_err(RepoError::io(dir))?),
+            None => hooks_path.push("/dev/null"),
+        }
+        let cmd = self.network(TRANSFER_TIME, &[]).arg("-c").arg(hooks_path).args([
+            "-c", "push.gpgSign=false", "-c", "push.pushOption=",
+            "push", "--quiet", "--no-follow-tags", "--no-signed", "--recurse-submodules=no",
+            "--receive-pack=git-receive-pack", "--", remote,
+        ]);
+        Ok(cmd.args(refspecs.iter()))
+    }
+
+    /// A remote is one that is configured: never a URL or an option that somebody slipped in.
+    fn check_remote(&self, remote: &str) -> Result<(), RepoError> {
+        let cmd = self.local(&["config", "--null", "--get-all", &format!("remote.{remote}.url")]);
+        let is_name = !remote.is_empty() && !remote.starts_with('-');
+        let output = self.host.run(&cmd)?;
+        match output.status {
+            host::Status::Exited(0) if is_name => Ok(()),
+            host::Status::Exited(0 | 1) => Err(RepoError::NoRemote(escape(remote.as_bytes()))),
+            _ => Err(failed(&cmd, &output, false)),
+        }
+    }
+}

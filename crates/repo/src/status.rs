@@ -1,0 +1,121 @@
+//! What is in the work tree and not in `HEAD`, by `git status`, read strictly.
+
+use crate::error::RepoError;
+use crate::git::Git;
+use gix::bstr::ByteSlice as _;
+
+/// What keeps a work tree from being clean. Raw paths, in Git's order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Dirty {
+    /// Tracked files with changes that are not committed, staged or not, unmerged ones among them.
+    pub changed: Vec<Vec<u8>>,
+    /// Files and directories Git does not know and does not ignore.
+    pub untracked: Vec<Vec<u8>>,
+}
+
+impl Dirty {
+    /// Nothing is changed and nothing is untracked.
+    pub fn is_clean(&self) -> bool {
+        self.changed.is_empty() && self.untracked.is_empty()
+    }
+}
+
+impl Git<'_> {
+    /// What is not committed. The index is not written, and no filter, hook or monitor runs.
+    ///
+    /// # Errors
+    /// [`RepoError::Bare`]; those of git; [`RepoError::Answer`].
+    pub fn status(&self, repo: &crate::Repo) -> Result<Dirty, RepoError> {
+        if repo.work_dir().is_none() {
+            return Err(RepoError::Bare);
+        }
+        let cmd = self.without_filters(self.local(&[
+            "-c", "core.untrackedCache=false", "-c", "core.checkStat=default", "-c", "core.trustctime=true", "-c", "core.fileMode=true",
+            "status", "--porcelain=v2", "-z", "--untracked-files=normal", "--ignore-submodules=none", "--no-renames",
+        ]))?;
+        let output = self.run(&cmd, false)?;
+        parse_status(&output.stdout).map_err(|why| RepoError::Answer { call: "git status".to_owned(), why })
+    }
+}
+
+/// Reads `git status --porcelain=v2 -z --no-renames`; format: git-status(1).
+///
+/// # Errors
+/// What is not of the format, for a person.
+pub fn parse_status(output: &[u8]) -> Result<Dirty, String> {
+    let mut dirty = Dirty::default();
+    if output.is_empty() {
+        return Ok(dirty);
+    }
+    let lines = output.strip_suffix(b"\0").ok_or("the last line has no end")?;
+    for line in lines.split(|byte| *byte == 0) {
+        let odd = || format!("the line `{}`", review_bundle::escape(line));
+        match line.split_at_checked(2).ok_or_else(odd)? {
+            (b"1 ", rest) => dirty.changed.push(after(rest, 7).ok_or_else(odd)?),
+            (b"u ", rest) => dirty.changed.push(after(rest, 9).ok_or_else(odd)?),
+            (b"? ", path) if !path.is_empty() => dirty.untracked.push(path.to_vec()),
+            _ => return Err(odd()),
+        }
+    }
+    Ok(dirty)
+}
+
+/// The path behind `fields` fields.
+fn after(line: &[u8], fields: usize) -> Option<Vec<u8>> {
+    let mut rest = line;
+    for _ in 0..fields {
+        let (field, behind) = rest.split_once_str(b" ")?;
+        if field.is_empty() {
+            return None;
+        }
+        rest = behind;
+    }
+    (!rest.is_empty()).then(|| rest.to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IDS: &str = "1111111111111111111111111111111111111111 2222222222222222222222222222222222222222";
+
+    #[test]
+    fn s06_changed_unmerged_and_untracked_are_told_apart_with_any_name() {
+        let text = [
+            &format!("1 .M N... 100644 100644 100644 {IDS} a b\nc"),
+            &format!("u UU N... 100644 100644 100644 100644 {IDS} 3333333333333333333333333333333333333333 d"),
+            "? e f/",
+            "",
+        ]
+        .join("\0");
+        insta::assert_debug_snapshot!(parse_status(text.as_bytes()).map(|dirty| [dirty.changed, dirty.untracked]
+            .map(|paths| paths.iter().map(|path| String::from_utf8_lossy(path).into_owned()).collect::<Vec<_>>())), @r#"
+        Ok(
+            [
+                [
+                    "a b\nc",
+                    "d",
+                ],
+                [
+                    "e f/",
+                ],
+            ],
+        )
+        "#);
+        assert!(parse_status(b"").unwrap().is_clean());
+    }
+
+    #[test]
+    fn what_git_never_prints_is_no_clean_tree() {
+        for bad in ["x", "? a", "? \0", "\0", "1 .M N...\0", "2 R. a\0b\0", "! a\0", "# branch\0", "1 .M  a b c d e f g\0"] {
+            assert!(parse_status(bad.as_bytes()).is_err(), "{bad:?}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_a_status_or_an_error(data: Vec<u8>) {
+            let _ = parse_status(&data);
+        }
+    }
+}
