@@ -375,7 +375,7 @@ fn check_tests(tests: &[TestRun]) -> Result<(), Invalid> {
     Ok(())
 }
 
-/// Refuses text that has fewer than `min` or more than `max` characters, or that [`show::line`] would change.
+/// Refuses text that has fewer than `min` or more than `max` characters, or that [`show::line()`] would change.
 fn check_text(field: &'static str, text: &str, min: usize, max: usize) -> Result<(), Invalid> {
     let fits = (min..=max).contains(&text.chars().count());
     if fits && show::is_line(text) { Ok(()) } else { Err(Invalid::Text(field)) }

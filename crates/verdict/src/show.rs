@@ -17,7 +17,7 @@ pub fn line(text: &str) -> String {
     shown
 }
 
-/// [`line`], cut to at most `max` characters, the last one `…` when something was cut.
+/// [`line()`], cut to at most `max` characters, the last one `…` when something was cut.
 pub fn clip(text: &str, max: usize) -> String {
     let shown = line(text);
     match shown.char_indices().nth(max) {
@@ -26,7 +26,7 @@ pub fn clip(text: &str, max: usize) -> String {
     }
 }
 
-/// True when [`line`] would change nothing.
+/// True when [`line()`] would change nothing.
 pub fn is_line(text: &str) -> bool {
     !text.chars().any(is_hidden)
 }
