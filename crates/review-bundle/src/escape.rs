@@ -66,6 +66,8 @@ pub(crate) fn measure(bytes: &[u8]) -> Measure {
 
 /// Returns how many bytes of `bytes` can be shown in `room` bytes without breaking a character or an escape.
 pub(crate) fn fitting(bytes: &[u8], room: usize) -> usize {
+    // Nothing is shorter when shown, and no character is longer than four bytes: more need not be looked at.
+    let bytes = &bytes[..bytes.len().min(room + 4)];
     let (mut fits, mut room) = (0, room);
     let full = pieces(bytes, Keep::Text, |piece| {
         let take = if piece.is_escape && piece.shown.len() > room { 0 } else { piece.shown.floor_char_boundary(room) };

@@ -117,6 +117,7 @@ fn overview(bundle: &Bundle, cap: usize) -> Result<String, PacketError> {
 const BEFORE: &str = "\
 === REVIEW PACKET ===
 A part of a change. Other files, hunks and lines of it are in other packets.
+Where a hunk is split, unchanged lines around a change may be in none.
 
 === CHANGED FILES ===
 ";
@@ -129,6 +130,10 @@ const PLACE_MAX: usize = 200;
 
 /// What follows a part of a line that is not its last.
 const GOES_ON: &str = "\\ The line goes on\n";
+
+/// The longer of the two marks.
+const MARK_MAX: usize = NO_FEED.len();
+const _: () = assert!(GOES_ON.len() <= MARK_MAX);
 
 /// Fills packets one after the other.
 struct Packer {
@@ -198,31 +203,32 @@ impl Packer {
     }
 
     fn file(&mut self, file: &FileDiff) -> Result<(), PacketError> {
+        let listing = file.short_line();
+        let headers: Vec<String> = file.sections.iter().map(|section| section.shown_header(&file.path)).collect();
+        let names = listing.len() + headers.iter().map(String::len).sum::<usize>();
+        let whole = names + file.sections.iter().map(Section::shown_body_len).sum::<usize>();
         self.listed = false;
-        for (index, section) in file.sections.iter().enumerate() {
-            self.headed = false;
-            self.section(Current { file, section }, index == 0)?;
-        }
-        Ok(())
-    }
-
-    fn section(&mut self, current: Current<'_>, names: bool) -> Result<(), PacketError> {
-        let header = current.section.shown_header(&current.file.path);
-        let whole = header.len() + current.section.shown_body_len();
-        let listing = current.file.short_line();
-        if self.list_cost(&listing) + whole > self.room() {
+        if whole > self.room() {
             self.close();
         }
-        if self.list_cost(&listing) + header.len() > self.room() {
-            return Err(self.no_room(current.file));
+        if names > self.room() {
+            return Err(self.no_room(file));
         }
         self.list(&listing);
-        self.put(&header)?;
-        self.headed = true;
-        if names {
-            self.name(current.file);
+        self.name(file);
+        // The packet that names a file has every header of it, also when the lines are elsewhere.
+        let apart = whole > self.room() + listing.len() && headers.len() > 1;
+        if apart {
+            self.put(&headers.concat())?;
         }
-        current.section.hunks.iter().try_for_each(|hunk| self.hunk(current, hunk))
+        for (section, header) in file.sections.iter().zip(&headers) {
+            self.headed = !apart;
+            if !apart {
+                self.put(header)?;
+            }
+            section.hunks.iter().try_for_each(|hunk| self.hunk(Current { file, section }, hunk))?;
+        }
+        Ok(())
     }
 
     fn list_cost(&self, listing: &str) -> usize {
@@ -277,98 +283,94 @@ impl Packer {
         self.put(lines)
     }
 
-    /// Makes room for `bytes` more with the headers they need, in a new packet if it must be. Returns whether there is.
-    fn make_room(&mut self, current: Current<'_>, bytes: usize) -> bool {
-        if self.lead(current) + bytes > self.room() {
-            self.close();
-        }
+    /// Whether `bytes` of lines, with the headers they need, fit in the open packet.
+    fn fits(&self, current: Current<'_>, bytes: usize) -> bool {
         self.lead(current) + bytes <= self.room()
+    }
+
+    /// Whether they would fit in a new one.
+    fn fits_in_new(&self, current: Current<'_>, bytes: usize) -> bool {
+        let headers = current.continued().len() + current.file.short_line().len();
+        FRAME + headers + bytes <= self.limits.packet_cap
     }
 
     fn hunk(&mut self, current: Current<'_>, hunk: &Hunk) -> Result<(), PacketError> {
         let (body, place) = (current.section.body_of(hunk), hunk.place.to_string());
-        let mut cursor = Cursor::at(hunk);
-        if !self.make_room(current, place.len() + measure(body).shown) {
-            return self.lines(current, cursor, body);
+        let (mut cursor, bytes) = (Cursor::at(hunk), place.len() + measure(body).shown);
+        if !self.fits(current, bytes) {
+            if !self.fits_in_new(current, bytes) {
+                return self.lines(current, cursor, body);
+            }
+            self.close();
         }
         self.put_lines(current, &place, &escape_text(body))?;
         for line in BodyLines(body) {
-            self.cover_line(cursor, &line);
+            if let Some((side, start)) = cursor.changed(&line) {
+                self.cover(side, start, start + line.len());
+            }
             cursor.pass(&line);
         }
         Ok(())
     }
 
-    fn cover_line(&mut self, at: Cursor, line: &Line<'_>) {
-        if let Some((side, start)) = at.changed(line) {
-            self.cover(side, start, start + line.len());
-        }
-    }
-
-    /// Puts the lines of a hunk that is larger than a packet.
+    /// Puts the lines of a hunk that is larger than a packet. Unchanged lines go where a changed line next to them goes,
+    /// if they fit: they are not under review, and alone they would make a packet of nothing.
     fn lines(&mut self, current: Current<'_>, mut cursor: Cursor, body: &[u8]) -> Result<(), PacketError> {
-        let mut part = Part::at(cursor);
+        let (mut part, mut context) = (Part::at(cursor), Vec::new());
         for line in BodyLines(body) {
-            let shown = shown_line(&line);
-            if self.lead(current) + PLACE_MAX + part.text.len() + shown.len() > self.room() {
-                self.part(current, &mut part, cursor)?;
-                self.close();
-            }
-            if self.lead(current) + PLACE_MAX + part.text.len() + shown.len() <= self.room() {
-                part.push(&line, &shown);
-            } else {
-                self.long_line(current, cursor, &line)?;
-                part = Part::after(cursor, &line);
-            }
+            let at = cursor;
             cursor.pass(&line);
+            context.push(line);
+            if line.sign == b' ' {
+                continue;
+            }
+            let (run, alone) = (Part::of(part.end, &context), Part::of(at, &[line]));
+            context.clear();
+            if self.fits(current, part.bytes() + run.text.len()) {
+                part.append(run);
+            } else if self.fits_in_new(current, alone.bytes()) {
+                self.part(current, part)?;
+                self.close();
+                part = if self.fits_in_new(current, run.bytes()) { run } else { alone };
+            } else {
+                self.part(current, part)?;
+                self.long_line(current, at, &line)?;
+                part = Part::at(cursor);
+            }
         }
-        self.part(current, &mut part, cursor)
+        let after = Part::of(part.end, &context);
+        if !part.text.is_empty() && self.fits(current, part.bytes() + after.text.len()) {
+            part.append(after);
+        }
+        self.part(current, part)
     }
 
-    /// Puts what `part` has and starts the next one at `next`.
-    fn part(&mut self, current: Current<'_>, part: &mut Part, next: Cursor) -> Result<(), PacketError> {
-        let part = std::mem::replace(part, Part::at(next));
+    fn part(&mut self, current: Current<'_>, part: Part) -> Result<(), PacketError> {
         if part.text.is_empty() {
             return Ok(());
         }
         self.put_lines(current, &part.place().to_string(), &part.text)?;
-        for (side, start, end) in part.covers {
-            self.cover(side, start, end);
-        }
+        part.covers.into_iter().for_each(|(side, start, end)| self.cover(side, start, end));
         Ok(())
     }
 
-    /// Puts a line that is larger than a packet. An unchanged one is named only: its bytes are not under review.
+    /// Puts a changed line that is larger than a packet.
     fn long_line(&mut self, current: Current<'_>, at: Cursor, line: &Line<'_>) -> Result<(), PacketError> {
-        let Some((side, start)) = at.changed(line) else {
-            let (number, bytes) = (at.new_line + 1, line.text.len());
-            let place = format!("@@ line {number} of the new version: {bytes} bytes, unchanged, not shown @@\n");
-            if !self.make_room(current, place.len()) {
-                return Err(self.no_room(current.file));
-            }
-            return self.put_lines(current, &place, "");
-        };
+        let (side, start) = at.changed(line).expect("only changed lines are put");
         let (mut from, end) = (0, line.text.len());
-        let overhead = PLACE_MAX + GOES_ON.len().max(NO_FEED.len()) + 2;
         while from < end {
-            let mut take = fitting(&line.text[from..], self.room_for(current, overhead));
+            let mut take = fitting(&line.text[from..], self.room_for_piece(current));
             if take == 0 {
                 self.close();
-                take = fitting(&line.text[from..], self.room_for(current, overhead));
+                take = fitting(&line.text[from..], self.room_for_piece(current));
             }
             if take == 0 {
                 return Err(self.no_room(current.file));
             }
             let to = from + take;
-            let (name, number) = (side.name(), at.number(side));
-            let place = format!("@@ line {number} of the {name} version: bytes {from}..{to} of {end} @@\n");
-            let mark = if to < end {
-                GOES_ON
-            } else if line.fed {
-                ""
-            } else {
-                NO_FEED
-            };
+            let place =
+                format!("@@ line {} of the {} version: bytes {from}..{to} of {end} @@\n", at.number(side), side.name());
+            let mark = if to < end { GOES_ON } else { feed_mark(line) };
             let text = format!("{}{}\n{mark}", char::from(line.sign), escape_text(&line.text[from..to]));
             self.put_lines(current, &place, &text)?;
             let covered = if to < end { to as u64 } else { line.len() };
@@ -378,14 +380,18 @@ impl Packer {
         Ok(())
     }
 
-    fn room_for(&self, current: Current<'_>, overhead: usize) -> usize {
-        self.room().saturating_sub(self.lead(current) + overhead)
+    /// Bytes of a line that fit in the open packet next to the headers and marks they need.
+    fn room_for_piece(&self, current: Current<'_>) -> usize {
+        self.room().saturating_sub(self.lead(current) + PLACE_MAX + 2 + MARK_MAX)
     }
 }
 
 fn shown_line(line: &Line<'_>) -> String {
-    let mark = if line.fed { "" } else { NO_FEED };
-    format!("{}{}\n{mark}", char::from(line.sign), escape_text(line.text))
+    format!("{}{}\n{}", char::from(line.sign), escape_text(line.text), feed_mark(line))
+}
+
+fn feed_mark(line: &Line<'_>) -> &'static str {
+    if line.fed { "" } else { NO_FEED }
 }
 
 /// A place in the old and the new text.
@@ -444,15 +450,26 @@ impl Part {
         Self { start, end: start, text: String::new(), covers: Vec::new() }
     }
 
-    fn after(mut cursor: Cursor, line: &Line<'_>) -> Self {
-        cursor.pass(line);
-        Self::at(cursor)
+    fn of(start: Cursor, lines: &[Line<'_>]) -> Self {
+        let mut part = Self::at(start);
+        for line in lines {
+            part.covers.extend(part.end.changed(line).map(|(side, start)| (side, start, start + line.len())));
+            part.text.push_str(&shown_line(line));
+            part.end.pass(line);
+        }
+        part
     }
 
-    fn push(&mut self, line: &Line<'_>, shown: &str) {
-        self.covers.extend(self.end.changed(line).map(|(side, start)| (side, start, start + line.len())));
-        self.text.push_str(shown);
-        self.end.pass(line);
+    /// Appends the lines that come right after.
+    fn append(&mut self, next: Self) {
+        self.text.push_str(&next.text);
+        self.covers.extend(next.covers);
+        self.end = next.end;
+    }
+
+    /// At most how many bytes it takes with its header.
+    fn bytes(&self) -> usize {
+        PLACE_MAX + self.text.len()
     }
 
     fn place(&self) -> Place {
