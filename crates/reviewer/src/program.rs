@@ -127,6 +127,8 @@ impl Program {
     /// # Errors
     /// [`NotReady`] when it cannot be identified.
     pub fn at(host: &dyn Host, path: &Path) -> Result<Self, NotReady> {
+        // The sandbox of a heal grants the real path, and codex starts its helpers by it.
+        let path = &path.canonicalize().map_err(NotReady::io(path))?;
         let asked = Cmd::new(path).arg("--version").timeout(VERSION_TIME);
         let said = host.run(&asked)?.stdout_text();
         let version =
@@ -179,8 +181,7 @@ fn native(found: &Path) -> Result<PathBuf, NotReady> {
         return Ok(path);
     }
     let mut candidates = npm::native_candidates(&path, Platform::current()).into_iter();
-    let native = candidates.find(|path| path.is_file()).ok_or_else(|| NotReady::Wrapper(found.to_owned()))?;
-    native.canonicalize().map_err(NotReady::io(native))
+    candidates.find(|path| path.is_file()).ok_or_else(|| NotReady::Wrapper(found.to_owned()))
 }
 
 fn is_script(path: &Path) -> io::Result<bool> {

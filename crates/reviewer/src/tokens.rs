@@ -73,7 +73,8 @@ mod tests {
     #[test]
     fn tokens_are_counted_not_guessed_from_bytes() {
         assert_eq!(estimate("hello world") - INSTRUCTIONS, 2);
-        assert_eq!(estimate(&"x9Qz".repeat(100)) - INSTRUCTIONS, 300);
+        let minified = "x9Qz$!".repeat(100);
+        assert!(estimate(&minified) - INSTRUCTIONS > minified.len() as u64 / 3);
     }
 
     #[test]

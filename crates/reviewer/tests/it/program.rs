@@ -57,7 +57,10 @@ fn npm(native: Option<&str>) -> String {
 fn the_native_program_is_found_through_the_npm_wrapper() {
     let shown = [npm(Some(".")), npm(Some("codex/node_modules/@openai"))].join("\n");
     let (package, triple) = names();
-    assert_snapshot!(shown.replace(&package, "PACKAGE").replace(&triple, "TRIPLE"), @"");
+    assert_snapshot!(shown.replace(&package, "PACKAGE").replace(&triple, "TRIPLE"), @r"
+    1.2.3 DIR/lib/node_modules/@openai/PACKAGE/vendor/TRIPLE/bin/codex
+    1.2.3 DIR/lib/node_modules/@openai/codex/node_modules/@openai/PACKAGE/vendor/TRIPLE/bin/codex
+    ");
 }
 
 /// The names of package and triple on this system.
@@ -71,17 +74,23 @@ fn names() -> (String, String) {
 fn a_native_program_on_path_is_taken_as_it_is() {
     let dir = tempfile::tempdir().unwrap();
     file(&dir.path().join("bin/codex"), "\u{7f}ELF");
-    assert_snapshot!(check(dir.path()), @"");
+    assert_snapshot!(check(dir.path()), @"1.2.3 DIR/bin/codex");
 }
 
 #[test]
 fn r08_a_wrapper_alone_is_no_reviewer() {
-    assert_snapshot!(npm(None), @"");
+    assert_snapshot!(npm(None), @r"
+    codex-missing: DIR/bin/codex is a script, and the native codex program it starts was not found
+    next: install it: npm install --global @openai/codex
+    ");
 }
 
 #[test]
 fn no_codex_is_not_ready() {
-    assert_snapshot!(check(tempfile::tempdir().unwrap().path()), @"");
+    assert_snapshot!(check(tempfile::tempdir().unwrap().path()), @r"
+    codex-missing: no program `codex` was found on PATH
+    next: install it: npm install --global @openai/codex
+    ");
 }
 
 #[test]
@@ -93,10 +102,16 @@ fn r08_the_real_program_says_its_version_and_must_be_the_pinned_one() {
     policy.codex_sha256 = vec![program.sha256().clone()];
     program.check_pins(&policy).unwrap();
     policy.codex_version = Some("0.1.0".into());
-    assert_snapshot!(Failure::from(program.check_pins(&policy).unwrap_err()).text(), @"");
+    assert_snapshot!(Failure::from(program.check_pins(&policy).unwrap_err()).text(), @r"
+    codex-not-pinned: the policy wants codex 0.1.0, this is 0.169.0
+    next: install it: npm install --global @openai/codex@0.1.0
+    ");
     policy.codex_version = None;
     policy.codex_sha256 = vec![verdict::Sha256::of(b"other")];
     let failure = Failure::from(program.check_pins(&policy).unwrap_err()).text();
     let failure = failure.replace(program.sha256().as_str(), "HASH");
-    assert_snapshot!(failure.replace(&program.path().display().to_string(), "CODEX"), @"");
+    assert_snapshot!(failure.replace(&program.path().display().to_string(), "CODEX"), @r"
+    codex-not-pinned: CODEX (sha256 HASH) is none of the programs the policy allows
+    next: install a codex whose hash is in review.codex_sha256 of the policy
+    ");
 }

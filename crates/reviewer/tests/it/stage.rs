@@ -14,27 +14,27 @@ use verdict::{Policy, Sha256};
 use zeroize::Zeroizing;
 
 /// The model whose tools codex offers by name, which a script can call.
-pub const CLASSIC: &str = "gpt-5.5";
+pub(crate) const CLASSIC: &str = "gpt-5.5";
 
-pub struct Stage {
-    pub host: Local,
-    pub model: FakeModel,
-    pub policy: Review,
-    pub dir: TempDir,
+pub(crate) struct Stage {
+    pub(crate) host: Local,
+    pub(crate) model: FakeModel,
+    pub(crate) policy: Review,
+    pub(crate) dir: TempDir,
 }
 
 /// A key that exists nowhere else.
-pub fn key() -> String {
+pub(crate) fn key() -> String {
     ["sk-", "test", "-0123456789abcdef"].concat()
 }
 
 /// The real codex; its hash is taken once for all tests of this build.
-pub fn program() -> Program {
+pub(crate) fn program() -> Program {
     let path = fake_model::codex_binary().unwrap_or_else(|missing| panic!("{missing}"));
     Program::at(&Local::new(), &path).unwrap()
 }
 
-pub fn parts(texts: &[&str]) -> Vec<Part> {
+pub(crate) fn parts(texts: &[&str]) -> Vec<Part> {
     let part = |(index, text): (usize, &&str)| Part {
         id: format!("packet-{:03}", index + 1),
         scope: Scope::Packet,
@@ -44,7 +44,7 @@ pub fn parts(texts: &[&str]) -> Vec<Part> {
 }
 
 impl Stage {
-    pub fn new(script: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+    pub(crate) fn new(script: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
         let model = FakeModel::start(script).unwrap();
         let policy = Review {
             model: Some(CLASSIC.into()),
@@ -58,28 +58,28 @@ impl Stage {
         Self { host: Local::new(), model, policy, dir }
     }
 
-    pub fn with(mut self, change: impl FnOnce(&mut Review)) -> Self {
+    pub(crate) fn with(mut self, change: impl FnOnce(&mut Review)) -> Self {
         change(&mut self.policy);
         self
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    pub fn codex(&self) -> Codex<'_> {
+    pub(crate) fn codex(&self) -> Codex<'_> {
         self.codex_on(&self.host)
     }
 
-    pub fn codex_on<'a>(&self, host: &'a dyn Host) -> Codex<'a> {
+    pub(crate) fn codex_on<'a>(&self, host: &'a dyn Host) -> Codex<'a> {
         Codex::new(host, program(), &self.policy, Zeroizing::new(key()), self.path("state")).unwrap()
     }
 
-    pub fn review(&self, texts: &[&str]) -> Result<Reviewed, NotReviewed> {
+    pub(crate) fn review(&self, texts: &[&str]) -> Result<Reviewed, NotReviewed> {
         self.review_noting(texts, &mut Vec::new())
     }
 
-    pub fn review_noting(&self, texts: &[&str], notes: &mut Vec<Progress>) -> Result<Reviewed, NotReviewed> {
+    pub(crate) fn review_noting(&self, texts: &[&str], notes: &mut Vec<Progress>) -> Result<Reviewed, NotReviewed> {
         let (policy_sha256, cache, heard) = (Sha256::of(b"policy"), self.path("cache"), Mutex::new(Vec::new()));
         let options = Options::new(&self.policy, &policy_sha256, &cache);
         let note = |progress| heard.lock().unwrap().push(progress);
@@ -89,18 +89,18 @@ impl Stage {
     }
 
     /// The failure as a person reads it, with what differs from run to run taken out, and how often the model was asked.
-    pub fn failure(&self) -> String {
+    pub(crate) fn failure(&self) -> String {
         let failure = Failure::from(self.review(&["+new line\n"]).expect_err("this must not be a review"));
         let text = failure.text().replace(&self.model.url(), "http://MODEL/v1");
         format!("{text}\nexit: {}\nrequests: {}", failure.exit.code(), self.model.requests().len())
     }
 
     /// What is left of the private directories.
-    pub fn left_over(&self) -> Vec<PathBuf> {
+    pub(crate) fn left_over(&self) -> Vec<PathBuf> {
         entries(&self.path("state"))
     }
 }
 
-pub fn entries(dir: &Path) -> Vec<PathBuf> {
+pub(crate) fn entries(dir: &Path) -> Vec<PathBuf> {
     fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect()
 }
