@@ -24,8 +24,24 @@ pub(crate) struct Lines {
 
 impl Lines {
     fn all(text: &[u8]) -> Self {
-        Self { first: 0, count: count_lines(text), bytes: 0..text.len() }
+        Self::between(text, 0, 0)
     }
+
+    /// All lines but the first `head` and the last `tail` bytes.
+    fn between(text: &[u8], head: usize, tail: usize) -> Self {
+        let bytes = head..text.len() - tail;
+        Self { first: count_lines(&text[..head]), count: count_lines(&text[bytes.clone()]), bytes }
+    }
+}
+
+/// Lines up to which any text is compared line by line.
+const ANY_TEXT: usize = 50_000;
+
+/// Whether the lines are many and nearly all the same, as no text is that people write: comparing them takes quadratic
+/// time, so they are replaced as a whole.
+fn is_repetitive(input: &InternedInput<&[u8]>) -> bool {
+    let lines = input.before.len() + input.after.len();
+    lines > ANY_TEXT && (input.interner.num_tokens() as usize) < lines / 64
 }
 
 /// How many lines `text` has; the last one may lack its line feed.
@@ -48,6 +64,9 @@ pub(crate) fn runs(old: &[u8], new: &[u8]) -> Vec<Run> {
     let head = common_head(old, new);
     let tail = common_tail(&old[head..], &new[head..]);
     let input = InternedInput::new(&old[head..old.len() - tail], &new[head..new.len() - tail]);
+    if is_repetitive(&input) {
+        return vec![Run { old: Lines::between(old, head, tail), new: Lines::between(new, head, tail) }];
+    }
     // Not the histogram algorithm: it recurses once a line and takes quadratic time on texts made for that.
     let mut diff = Diff::compute(Algorithm::Myers, &input);
     diff.postprocess_lines(&input);
@@ -159,6 +178,12 @@ mod tests {
         let head = common_head(old.as_bytes(), new.as_bytes());
         assert_eq!(head, 5 * (5000 - MARGIN));
         assert_eq!(common_tail(&old.as_bytes()[head..], &new.as_bytes()[head..]), 5 * (5000 - MARGIN));
+    }
+
+    #[test]
+    fn many_equal_lines_are_replaced_as_a_whole() {
+        let (old, new) = ("\n".repeat(60_000), ["a\n", &"\n".repeat(50_000), "b\n", &"\n".repeat(1000)].concat());
+        assert_eq!(check(&old, &new), "0,59064>0,50066");
     }
 
     #[test]

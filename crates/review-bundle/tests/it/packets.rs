@@ -59,7 +59,7 @@ fn reassembled(packets: &Packets) -> BTreeMap<(String, char), Vec<u8>> {
                 _ => {
                     last = None;
                     if let Some(rest) = line.strip_prefix("diff --git a/") {
-                        path = rest[..(rest.len() - 3) / 2].to_owned();
+                        rest[..(rest.len() - 3) / 2].clone_into(&mut path);
                     }
                 }
             }

@@ -14,6 +14,7 @@ fn check(old: Option<Item>, new: Option<Item>) -> String {
     diff.split_once("\n=== INSTRUCTIONS ===\n").unwrap().0.to_owned()
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "a side of a change may be absent")]
 fn file(content: &(impl AsRef<[u8]> + ?Sized)) -> Option<Item> {
     Some((FILE, content.as_ref().to_vec()))
 }
