@@ -9,7 +9,7 @@ use clap::Args;
 use outcome::Failure;
 
 use crate::workshop::{Workshop, unusable};
-use crate::{setup, snapshots, tidy};
+use crate::{secrets, setup, snapshots, tidy};
 
 /// Where the nextest profile `ci` leaves its report (`junit.path` in .config/nextest.toml).
 const REPORT: &str = "nextest/ci/junit.xml";
@@ -37,10 +37,11 @@ struct Step {
     run: fn(&Workshop) -> Result<(), Failure>,
 }
 
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 9] = [
     Step { name: "setup", run: |workshop| setup::run(workshop, &setup::Arguments { full: false }) },
     Step { name: "format", run: format },
     Step { name: "tidy", run: tidy::run },
+    Step { name: "secrets", run: secrets::check },
     Step { name: "clippy", run: clippy },
     Step { name: "tests", run: tests },
     Step { name: "snapshots", run: unreferenced_snapshots },

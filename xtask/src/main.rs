@@ -4,6 +4,7 @@
 
 mod bench;
 mod ci;
+mod secrets;
 mod setup;
 mod snapshots;
 mod tidy;

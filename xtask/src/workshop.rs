@@ -47,12 +47,15 @@ impl Workshop {
     /// The tree as git sees it: every file, relative to the root, that is tracked or could be added.
     ///
     /// # Errors
-    /// Not ready outside a git repository.
+    /// Not ready outside a git repository; refused with a name that is not UTF-8, which no check would see.
     pub(crate) fn tree(&self) -> Result<BTreeSet<String>, Failure> {
         let listing = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
         let listed = self.tool("git").args(listing).answer().ok_or_else(|| {
             Failure::not_ready("no-repository", "git cannot list the tree", "run it in a clone of the repository")
         })?;
+        if listed.contains(char::REPLACEMENT_CHARACTER) {
+            return Err(Failure::refused("bad-name", "a file's name is not UTF-8", "rename it: git ls-files -z"));
+        }
         let present = |path: &&str| !path.is_empty() && self.root().join(path).symlink_metadata().is_ok();
         Ok(listed.split('\0').filter(present).map(String::from).collect())
     }

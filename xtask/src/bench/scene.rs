@@ -4,7 +4,12 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use host::Local;
 use outcome::Failure;
+use repo::{PolicySource, Repo, VerdictStore, collect, policy_at};
+use verdict::oid::NotHex;
+use verdict::schema::{CodexCli, Meta, ReviewMode, ReviewerId};
+use verdict::{Decision, Oid, Sha256, Verdict};
 
 use super::pair::Pair;
 use super::run::Run;
@@ -15,18 +20,21 @@ const NO_CAP: &str = "9000000000";
 
 /// `review-bundle` against one `git diff` of the whole range.
 const BUNDLE_GOAL: f64 = 0.8;
+/// `push-gate pre-push` against one `git rev-parse`.
+const GATE_GOAL: f64 = 4.0;
 /// A program against `true`.
 const START_GOAL: f64 = 2.0;
 
 type Build = fn(&Scenes<'_>, &str) -> Result<Pair, Failure>;
 
 /// The pairs that need a repository, by name.
-pub(super) const ALL: [(&str, Build); 5] = [
+pub(super) const ALL: [(&str, Build); 6] = [
     ("bundle: one line in 200 files", |scenes, name| scenes.bundle(name, 200, |file| u32::from(file == 7))),
     ("bundle: 1,000 files changed", |scenes, name| scenes.bundle(name, 1000, |_| 3)),
     ("bundle: a 20 MB file edited", large_edited),
     ("bundle: a 20 MB file added", large_added),
     ("bundle: this repository's history", own_history),
+    ("gate: one file of 10,000 pushed", gate),
 ];
 
 /// Where scenes are made, and the programs measured in them.
@@ -76,8 +84,7 @@ impl<'a> Scenes<'a> {
 
     /// Resolves both ends first, so that neither side pays for it.
     fn bundle_pair(&self, name: &str, repo: &Path, since: &str, to: &str) -> Result<Pair, Failure> {
-        let id = |rev: &str| answer(self.workshop.tool("git").dir(repo).args(["rev-parse", "--verify", rev]));
-        let (since, to) = (id(since)?, id(to)?);
+        let (since, to) = (self.id(repo, since)?, self.id(repo, to)?);
         let program = self.workshop.target("release/review-bundle");
         Ok(Pair {
             name: name.into(),
@@ -87,10 +94,14 @@ impl<'a> Scenes<'a> {
         })
     }
 
-    fn repo(&self, name: &str) -> Result<Repo<'_>, Failure> {
+    fn id(&self, repo: &Path, revision: &str) -> Result<String, Failure> {
+        answer(self.workshop.tool("git").dir(repo).args(["rev-parse", "--verify", revision]))
+    }
+
+    fn repo(&self, name: &str) -> Result<Scene<'_>, Failure> {
         let dir = self.dir.join(name.replace(|c: char| !c.is_ascii_alphanumeric(), "-"));
         fs::create_dir_all(&dir).map_err(|e| unusable(&dir, &e))?;
-        let repo = Repo { workshop: self.workshop, dir };
+        let repo = Scene { workshop: self.workshop, dir };
         repo.git(&["init", "--quiet", "--initial-branch=main"])?;
         Ok(repo)
     }
@@ -121,15 +132,75 @@ fn own_history(scenes: &Scenes<'_>, name: &str) -> Result<Pair, Failure> {
     scenes.bundle_pair(name, root, first.lines().next_back().unwrap_or_default(), "HEAD")
 }
 
+/// A push of one changed file, approved, as git tells the hook about it.
+fn gate(scenes: &Scenes<'_>, name: &str) -> Result<Pair, Failure> {
+    let scene = scenes.repo(name)?;
+    for file in 0..10_000 {
+        scene.write(&source_path(file), &source(file, 20, 0))?;
+    }
+    scene.commit()?;
+    scene.pack()?;
+    scene.write(&source_path(7), &source(7, 20, 1))?;
+    scene.commit()?;
+    let (since, to) = (scenes.id(&scene.dir, "HEAD~1")?, scenes.id(&scene.dir, "HEAD")?);
+    approve(&scene.dir, &since, &to)?;
+    scene.write(".git/pre-push-input", &format!("refs/heads/main {to} refs/heads/main {since}\n"))?;
+    let program = scenes.workshop.target("release/push-gate");
+    let mut ours = Run::new(program, &scene.dir, &["pre-push", "origin", "/nowhere"]);
+    ours.stdin = Some(scene.dir.join(".git/pre-push-input"));
+    let theirs = Run::new("git", &scene.dir, &["rev-parse", "HEAD"]);
+    Ok(Pair { name: name.into(), ours, theirs, goal: Some(GATE_GOAL) })
+}
+
+/// Keeps the verdict of a reviewer that nobody asked: the gate measures the same, whoever approved.
+fn approve(dir: &Path, since: &str, to: &str) -> Result<(), Failure> {
+    let odd = |why: String| Failure::bug("scene", why, "report it");
+    let repo = Repo::open(dir)?;
+    let since: Oid = since.parse().map_err(|e: NotHex| odd(e.to_string()))?;
+    let to: Oid = to.parse().map_err(|e: NotHex| odd(e.to_string()))?;
+    let policy = policy_at(repo.objects(), Some(&since), PolicySource::default())?;
+    let collected = collect(repo.objects(), Some(&since), &to, &policy)?;
+    let nobody = Sha256::of(b"nobody");
+    let meta = Meta {
+        since_sha: since,
+        to_sha: to,
+        to_tree: collected.to_tree,
+        generated_at: "2026-01-01T00:00:00Z".into(),
+        review_mode: ReviewMode::Bundle,
+        simulated: false,
+        codex_cli: Some(CodexCli { version: "0.169.0".into(), command: "/nowhere/codex".into() }),
+        bundle_sha256: collected.bundle.sha256().parse().map_err(|e: NotHex| odd(e.to_string()))?,
+        policy_sha256: policy.sha256().clone(),
+        reviewer: Some(ReviewerId {
+            name: "codex".into(),
+            version: "0.169.0".into(),
+            binary_sha256: Some(nobody.clone()),
+            prompt_sha256: Some(nobody),
+            model: None,
+            endpoint: None,
+        }),
+    };
+    let verdict = Verdict {
+        schema: 2,
+        verdict: Decision::Approved,
+        blockers: Vec::new(),
+        non_blocking: Vec::new(),
+        tests_run: Vec::new(),
+        meta,
+    };
+    VerdictStore::of(&repo).keep(&Local::new(), &verdict, "bench")?;
+    Ok(())
+}
+
 /// About 20 MB of [`source`].
 const LARGE_LINES: u32 = 330_000;
 
-struct Repo<'a> {
+struct Scene<'a> {
     workshop: &'a Workshop,
     dir: PathBuf,
 }
 
-impl Repo<'_> {
+impl Scene<'_> {
     fn write(&self, path: &str, text: &str) -> Result<(), Failure> {
         let path = self.dir.join(path);
         let parent = path.parent().unwrap_or(&self.dir);

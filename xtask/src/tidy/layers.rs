@@ -14,11 +14,11 @@ const CRATES: [(&str, u8); 13] = [
     ("fake-model", 1),
     ("host", 1),
     ("repo", 2),
+    ("cli", 3),
     ("doctor", 3),
     ("hooks", 3),
     ("openai-key", 3),
     ("reviewer", 3),
-    ("cli", 4),
     ("ship", 4),
 ];
 const PROGRAMS: u8 = 5;
