@@ -1,3 +1,10 @@
 //! `openai-key`: get, set, status and exec for the OpenAI key.
 
-fn main() {}
+mod args;
+mod run;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main(run::run)
+}

@@ -24,8 +24,8 @@ mod site;
 
 pub use former::hand_on;
 pub use health::{Facts, health};
-pub use installed::installed_dir;
 pub use install::{Installed, PinnedPolicy, Programs, install};
+pub use installed::installed_dir;
 pub use site::{Effective, Origin, Site, effective_hooks};
 
 use std::path::PathBuf;

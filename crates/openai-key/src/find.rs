@@ -158,7 +158,11 @@ pub fn find_or_ask(host: &dyn Host, keyring: &Keyring, interactive: bool) -> Res
     }
 }
 
-fn ask() -> Result<Key, KeyError> {
+/// Asks for a key on the terminal, without echo.
+///
+/// # Errors
+/// [`KeyError::Terminal`], and [`KeyError::Invalid`] for what was typed.
+pub fn ask() -> Result<Key, KeyError> {
     let typed = rpassword::prompt_password("OpenAI API key (not shown): ").map(Zeroizing::new);
     Key::parse(typed.map_err(KeyError::Terminal)?.as_bytes()).map_err(|e| KeyError::Invalid(Source::Prompt, e))
 }

@@ -43,7 +43,7 @@ pub fn withheld(host: &dyn Host) -> &'static [&'static str] {
 
 /// Becomes the program `argv[0]` with the key in `variable` of its environment. Comes back only if it fails.
 #[must_use]
-pub fn exec<S: AsRef<OsStr>>(host: &dyn Host, key: &Key, variable: &str, program: S, args: &[S]) -> KeyError {
+pub fn exec<S: AsRef<OsStr>>(host: &dyn Host, key: &Key, variable: &str, program: &S, args: &[S]) -> KeyError {
     let mut command = Command::new(program.as_ref());
     command.args(args);
     for name in withheld(host) {
