@@ -34,10 +34,19 @@ impl Request {
         self.body.to_string()
     }
 
-    /// The names (or, without a name, the types) of the tools offered to the model.
+    /// The names (or, without a name, the types) of the tools offered to the model: those of the request, and those
+    /// that newer models are offered by an `additional_tools` item, alone or in namespaces.
     pub fn tools(&self) -> Vec<String> {
-        let tools = self.body["tools"].as_array().map(Vec::as_slice).unwrap_or_default();
-        tools.iter().filter_map(|tool| tool["name"].as_str().or(tool["type"].as_str())).map(str::to_owned).collect()
+        let additional = self.input().iter().filter(|item| item["type"] == "additional_tools");
+        let lists = additional.map(|item| &item["tools"]).chain([&self.body["tools"]]);
+        lists
+            .flat_map(list)
+            .flat_map(
+                |tool| if tool["type"] == "namespace" { list(&tool["tools"]) } else { std::slice::from_ref(tool) },
+            )
+            .filter_map(|tool| tool["name"].as_str().or(tool["type"].as_str()))
+            .map(str::to_owned)
+            .collect()
     }
 
     /// The outputs of the tool calls so far, in order: not empty on the requests that follow a tool call.
@@ -47,6 +56,10 @@ impl Request {
     }
 
     fn input(&self) -> &[Value] {
-        self.body["input"].as_array().map(Vec::as_slice).unwrap_or_default()
+        list(&self.body["input"])
     }
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map(Vec::as_slice).unwrap_or_default()
 }

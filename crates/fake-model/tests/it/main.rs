@@ -109,3 +109,11 @@ fn the_brain_blocks_an_added_marker_inside_the_fence() {
 fn the_brain_heals_what_is_not_a_review() {
     assert_snapshot!(think(Brain::approving().healing_with("*** Begin Patch"), "mend this"), @"*** Begin Patch");
 }
+
+#[test]
+fn tools_are_found_in_both_places() {
+    let body = json!({"tools": [{"type": "function", "name": "a"}], "input": [{"type": "additional_tools",
+        "tools": [{"type": "namespace", "name": "n", "tools": [{"type": "custom", "name": "b"}]}, {"type": "web_search"}]}]});
+    let request = Request { method: String::new(), path: String::new(), headers: vec![], body };
+    assert_eq!(request.tools(), ["b", "web_search", "a"]);
+}
