@@ -74,12 +74,11 @@ pub fn collect(objects: &Objects, since: Option<&Oid>, to: &Oid, policy: &Policy
     let commits = new_commits(objects, since.as_ref().map(Commit::id).as_ref(), &to.id())?;
     let walked = walk(objects, old_tree, to.tree, true)?;
 
-    let in_changes = walked.changes.iter().filter_map(|change| change.new.filter(|side| is_blob(side)));
+    let in_changes = walked.changes.iter().filter_map(|change| change.new.filter(is_blob));
     let loose = fresh(objects, &commits, in_changes.map(|side| side.id).collect())?;
     let rendered = in_parallel(objects, &walked.changes, judge)?;
-    let passing = in_parallel(objects, &loose, |objects, (path, id)| {
-        Ok(scan_blob(path, &objects.get_kind(id, Kind::Blob)?))
-    })?;
+    let passing =
+        in_parallel(objects, &loose, |objects, (path, id)| Ok(scan_blob(path, &objects.get_kind(id, Kind::Blob)?)))?;
 
     let mut findings: Vec<Finding> = passing.into_iter().flatten().collect();
     findings.extend(scan_messages(&commits, &tags));
@@ -170,7 +169,9 @@ fn in_parallel<T: Sync, R: Send>(
     let next = AtomicUsize::new(0);
     let run = |objects: Objects| {
         let mut done = Vec::with_capacity(items.len() / THREADS + 1);
-        while let Some((at, item)) = Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, items.get(at)?))) {
+        while let Some((at, item)) =
+            Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, items.get(at)?)))
+        {
             match work(&objects, item) {
                 Ok(result) => done.push((at, result)),
                 Err(error) => {
@@ -183,7 +184,10 @@ fn in_parallel<T: Sync, R: Send>(
     };
     let done: Result<Vec<_>, RepoError> = std::thread::scope(|scope| {
         let workers: Vec<_> = (0..THREADS).map(|_| objects.clone()).map(|own| scope.spawn(|| run(own))).collect();
-        workers.into_iter().map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+        workers
+            .into_iter()
+            .map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
     });
     let mut done: Vec<(usize, R)> = done?.into_iter().flatten().collect();
     done.sort_unstable_by_key(|(at, _)| *at);

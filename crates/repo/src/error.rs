@@ -206,9 +206,7 @@ impl From<RepoError> for Failure {
                 Self::usage(class, reason, next)
             }
             RepoError::TooMany { .. } => Self::size_cap(class, reason, next),
-            RepoError::Git { network: true, .. } | RepoError::Moved { .. } => {
-                Self::infrastructure(class, reason, next)
-            }
+            RepoError::Git { network: true, .. } | RepoError::Moved { .. } => Self::infrastructure(class, reason, next),
             RepoError::Forged { .. } | RepoError::Malformed { .. } | RepoError::Hostile { .. } => {
                 Self::refused(class, reason, next)
             }

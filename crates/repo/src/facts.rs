@@ -103,7 +103,13 @@ fn review_facts(repo: &Repo, since: &Oid, to: &Oid, policy: &Observed<Policy>) -
     let reviewed = reviewed(&tip);
     let content = content(objects, since, to, reviewed.clone(), policy.as_ref().map_err(Clone::clone));
     let verdicts = reviewed.and_then(|to| observed(VerdictStore::of(repo).list(since, &to)));
-    ReviewFacts { base: observed(fast_forward(objects, since, to)), shallow: observed(repo.is_shallow()), tip, content, verdicts }
+    ReviewFacts {
+        base: observed(fast_forward(objects, since, to)),
+        shallow: observed(repo.is_shallow()),
+        tip,
+        content,
+        verdicts,
+    }
 }
 
 fn reviewed(tip: &Observed<Tip>) -> Observed<Oid> {

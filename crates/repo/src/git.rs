@@ -23,10 +23,35 @@ const IDENTITY: (&str, &str) = ("ai-ops-runner", "ai-ops-runner@localhost");
 /// What of the parent's environment an act over the network may need: where credentials and proxies are. No key of a
 /// model is among them.
 const NETWORK: &[&str] = &[
-    "ALL_PROXY", "DBUS_SESSION_BUS_ADDRESS", "GH_CONFIG_DIR", "GH_TOKEN", "GITHUB_TOKEN", "GIT_ASKPASS",
-    "GIT_CONFIG_GLOBAL", "GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_SYSTEM", "GIT_SSH", "GIT_SSH_COMMAND", "GIT_SSL_CAINFO", "HOME",
-    "HTTPS_PROXY", "HTTP_PROXY", "LOGNAME", "NO_PROXY", "SSH_AGENT_PID", "SSH_AUTH_SOCK", "SSL_CERT_DIR", "SSL_CERT_FILE",
-    "TMPDIR", "USER", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR", "all_proxy", "http_proxy", "https_proxy", "no_proxy",
+    "ALL_PROXY",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "GH_CONFIG_DIR",
+    "GH_TOKEN",
+    "GITHUB_TOKEN",
+    "GIT_ASKPASS",
+    "GIT_CONFIG_GLOBAL",
+    "GIT_CONFIG_NOSYSTEM",
+    "GIT_CONFIG_SYSTEM",
+    "GIT_SSH",
+    "GIT_SSH_COMMAND",
+    "GIT_SSL_CAINFO",
+    "HOME",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "LOGNAME",
+    "NO_PROXY",
+    "SSH_AGENT_PID",
+    "SSH_AUTH_SOCK",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+    "TMPDIR",
+    "USER",
+    "XDG_CONFIG_HOME",
+    "XDG_RUNTIME_DIR",
+    "all_proxy",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
 ];
 
 /// More output than any act has.
@@ -38,7 +63,7 @@ pub struct Git<'a> {
     pub(crate) host: &'a dyn Host,
     pub(crate) objects: &'a Objects,
     dir: PathBuf,
-    git_dir: PathBuf,
+    metadata: PathBuf,
     work_dir: Option<PathBuf>,
 }
 
@@ -58,7 +83,7 @@ impl<'a> Git<'a> {
         let git_dir = absolute(repo.git_dir());
         let work_dir = repo.work_dir().map(absolute);
         let dir = work_dir.clone().unwrap_or_else(|| git_dir.clone());
-        Self { host, objects: repo.objects(), dir, git_dir, work_dir }
+        Self { host, objects: repo.objects(), dir, metadata: git_dir, work_dir }
     }
 
     /// A call that touches this machine alone: no configuration but the repository's.
@@ -73,14 +98,18 @@ impl<'a> Git<'a> {
 
     /// A call that talks to a remote: with the user's configuration and credentials.
     pub(crate) fn network(&self, time: Duration, args: &[&str]) -> Cmd {
-        self.command().inherit(NETWORK).args(["-c", "protocol.ext.allow=never"]).args(args.iter().copied()).timeout(time)
+        self.command()
+            .inherit(NETWORK)
+            .args(["-c", "protocol.ext.allow=never"])
+            .args(args.iter().copied())
+            .timeout(time)
     }
 
     fn command(&self) -> Cmd {
         let off = ["core.hooksPath=/dev/null", "core.fsmonitor=false", "gc.auto=0", "maintenance.auto=false"];
         let cmd = Cmd::new("git")
             .dir(&self.dir)
-            .env("GIT_DIR", &self.git_dir)
+            .env("GIT_DIR", &self.metadata)
             .env("GIT_TERMINAL_PROMPT", "0")
             .env("GIT_NO_REPLACE_OBJECTS", "1")
             .env("GIT_GRAFT_FILE", "/dev/null")
@@ -144,12 +173,14 @@ impl<'a> Git<'a> {
             host::Status::Exited(1) => Vec::new(),
             _ => return Err(failed(&list, &output, false)),
         };
-        let mut drivers: Vec<&[u8]> = names.iter().filter_map(|name| name.rsplitn(2, |byte| *byte == b'.').nth(1)).collect();
+        let mut drivers: Vec<&[u8]> =
+            names.iter().filter_map(|name| name.rsplitn(2, |byte| *byte == b'.').nth(1)).collect();
         drivers.sort_unstable();
         drivers.dedup();
         let settings = drivers.iter().flat_map(|driver| {
-            [("clean", ""), ("smudge", ""), ("process", ""), ("required", "false")]
-                .map(|(key, value)| (OsStr::from_bytes(&[driver, &b"."[..], key.as_bytes()].concat()).to_owned(), value))
+            [("clean", ""), ("smudge", ""), ("process", ""), ("required", "false")].map(|(key, value)| {
+                (OsStr::from_bytes(&[driver, &b"."[..], key.as_bytes()].concat()).to_owned(), value)
+            })
         });
         Ok(configured(cmd, settings))
     }
@@ -160,7 +191,8 @@ impl<'a> Git<'a> {
     /// [`RepoError::Hostile`] for an edit below something that is no directory; those of git.
     pub fn edit_tree(&self, base: &Oid, edits: &[Edit]) -> Result<Oid, RepoError> {
         let mut edits: Vec<(&[u8], &Edit)> = edits.iter().map(|edit| (&edit.path[..], edit)).collect();
-        edits.sort_by_key(|(path, _)| *path);
+        let names = |path: &'_ [u8]| path.split(|byte| *byte == b'/').map(<[u8]>::to_vec).collect::<Vec<_>>();
+        edits.sort_by_cached_key(|(path, _)| names(path));
         let base = Tree::read(self.objects, &self.objects.parse(base)?)?;
         Ok(self.edited(&base, &edits)?.unwrap_or_else(|| self.objects.empty_tree()))
     }
@@ -183,22 +215,23 @@ impl<'a> Git<'a> {
         name: &[u8],
         group: &[(&[u8], &Edit)],
     ) -> Result<Option<(u32, Vec<u8>, Oid)>, RepoError> {
-        if let [(path, Edit { file, .. })] = group
-            && *path == name
-        {
-            let Some((mode, content)) = file else { return Ok(None) };
-            return Ok(Some((*mode, name.to_vec(), self.write_blob(content)?)));
+        let (own, below): (Vec<_>, Vec<_>) = group.iter().partition(|(path, _)| *path == name);
+        let own = own.first().map(|(_, edit)| &edit.file);
+        let adds = below.iter().any(|(_, edit)| edit.file.is_some());
+        if let Some(Some((mode, content))) = own {
+            return if adds {
+                Err(RepoError::hostile(name, "is to be a file and a directory"))
+            } else {
+                Ok(Some((*mode, name.to_vec(), self.write_blob(content)?)))
+            };
         }
-        let below: Option<Vec<_>> =
-            group.iter().map(|(path, edit)| Some((path.strip_prefix(name)?.strip_prefix(b"/")?, *edit))).collect();
-        let below = below.ok_or_else(|| RepoError::hostile(name, "is to be a file and a directory"))?;
         let tree = match base.find(name) {
             Some(entry) if entry.is_tree() => Tree::read(self.objects, &entry.id)?,
-            Some(_) if below.iter().any(|(_, edit)| edit.file.is_some()) => {
-                return Err(RepoError::hostile(name, "is not a directory"));
-            }
+            Some(_) if own.is_none() && adds => return Err(RepoError::hostile(name, "is not a directory")),
+            Some(entry) if own.is_none() => return Ok(Some((entry.mode, name.to_vec(), entry.id()))),
             _ => Tree::default(),
         };
+        let below: Vec<_> = below.iter().map(|(path, edit)| (&path[name.len() + 1..], *edit)).collect();
         Ok(self.edited(&tree, &below)?.map(|id| (DIRECTORY, name.to_vec(), id)))
     }
 
@@ -260,8 +293,16 @@ impl<'a> Git<'a> {
         }
         let cmd = match self.work_dir {
             Some(_) => self.without_filters(self.local(&[
-                "-c", "merge.verifySignatures=false", "-c", "submodule.recurse=false",
-                "merge", "--ff-only", "--quiet", "--no-stat", "--no-autostash", new.as_str(),
+                "-c",
+                "merge.verifySignatures=false",
+                "-c",
+                "submodule.recurse=false",
+                "merge",
+                "--ff-only",
+                "--quiet",
+                "--no-stat",
+                "--no-autostash",
+                new.as_str(),
             ]))?,
             None => self.local(&["update-ref", &name, new.as_str(), expected.as_str()]),
         };

@@ -11,6 +11,7 @@
 #![allow(clippy::disallowed_methods, reason = "this crate reads repositories and work directories")]
 
 mod baseline;
+mod blocked;
 mod collect;
 mod commit;
 mod difference;
@@ -31,6 +32,7 @@ mod store;
 pub mod testing;
 mod tree;
 
+pub use blocked::push_blocked;
 pub use collect::{Collected, collect};
 pub use commit::{Commit, Tag};
 pub use difference::{Change, Side, difference};

@@ -84,7 +84,8 @@ fn write_tree(objects: &Objects, id: &ObjectId, dir: &Path, depth: usize) -> Res
 }
 
 fn check_name(entry: &Entry) -> Result<(), RepoError> {
-    let options = gix::validate::path::component::Options { protect_windows: false, protect_hfs: true, protect_ntfs: true };
+    let options =
+        gix::validate::path::component::Options { protect_windows: false, protect_hfs: true, protect_ntfs: true };
     let mode = (entry.mode & TYPE == LINK).then_some(gix::validate::path::component::Mode::Symlink);
     gix::validate::path::component(entry.name.as_bstr(), mode, options)
         .map(drop)

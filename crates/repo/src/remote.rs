@@ -37,7 +37,10 @@ impl Git<'_> {
     /// [`RepoError::NoRemote`]; those of git.
     pub fn ls_remote(&self, remote: &str, name: &str) -> Result<Option<Oid>, RepoError> {
         self.check_remote(remote)?;
-        let cmd = self.network(READ_TIME, &["ls-remote", "--quiet", "--refs", "--upload-pack=git-upload-pack", "--", remote, name]);
+        let cmd = self.network(
+            READ_TIME,
+            &["ls-remote", "--quiet", "--refs", "--upload-pack=git-upload-pack", "--", remote, name],
+        );
         let output = self.run(&cmd, true)?;
         let answer = |why: &str| RepoError::Answer { call: call(&cmd), why: why.to_owned() };
         let mut found = None;
@@ -60,11 +63,27 @@ impl Git<'_> {
     /// [`RepoError::NoRemote`]; those of git.
     pub fn fetch(&self, remote: &str, name: &str) -> Result<(), RepoError> {
         self.check_remote(remote)?;
-        let cmd = self.network(TRANSFER_TIME, &[
-            "-c", "fetch.writeCommitGraph=false", "-c", "transfer.bundleURI=false",
-            "fetch", "--quiet", "--no-tags", "--no-prune", "--no-write-fetch-head", "--no-auto-maintenance",
-            "--no-recurse-submodules", "--refmap=", "--upload-pack=git-upload-pack", "--", remote, name,
-        ]);
+        let cmd = self.network(
+            TRANSFER_TIME,
+            &[
+                "-c",
+                "fetch.writeCommitGraph=false",
+                "-c",
+                "transfer.bundleURI=false",
+                "fetch",
+                "--quiet",
+                "--no-tags",
+                "--no-prune",
+                "--no-write-fetch-head",
+                "--no-auto-maintenance",
+                "--no-recurse-submodules",
+                "--refmap=",
+                "--upload-pack=git-upload-pack",
+                "--",
+                remote,
+                name,
+            ],
+        );
         self.run(&cmd, true).map(drop)
     }
 
@@ -81,7 +100,13 @@ impl Git<'_> {
         if !updates.is_empty() {
             let refspecs: Vec<String> = updates
                 .iter()
-                .map(|update| format!("{}:{}", if update.new_id().is_zero() { "" } else { update.new_id().as_str() }, update.remote_ref()))
+                .map(|update| {
+                    format!(
+                        "{}:{}",
+                        if update.new_id().is_zero() { "" } else { update.new_id().as_str() },
+                        update.remote_ref()
+                    )
+                })
                 .collect();
             self.run(&self.push_command(remote, &refspecs, hooks)?, true)?;
         }
@@ -105,9 +130,18 @@ impl Git<'_> {
             None => hooks_path.push("/dev/null"),
         }
         let cmd = self.network(TRANSFER_TIME, &[]).arg("-c").arg(hooks_path).args([
-            "-c", "push.gpgSign=false", "-c", "push.pushOption=",
-            "push", "--quiet", "--no-follow-tags", "--no-signed", "--recurse-submodules=no",
-            "--receive-pack=git-receive-pack", "--", remote,
+            "-c",
+            "push.gpgSign=false",
+            "-c",
+            "push.pushOption=",
+            "push",
+            "--quiet",
+            "--no-follow-tags",
+            "--no-signed",
+            "--recurse-submodules=no",
+            "--receive-pack=git-receive-pack",
+            "--",
+            remote,
         ]);
         Ok(cmd.args(refspecs.iter()))
     }

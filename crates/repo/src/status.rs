@@ -30,8 +30,20 @@ impl Git<'_> {
             return Err(RepoError::Bare);
         }
         let cmd = self.without_filters(self.local(&[
-            "-c", "core.untrackedCache=false", "-c", "core.checkStat=default", "-c", "core.trustctime=true", "-c", "core.fileMode=true",
-            "status", "--porcelain=v2", "-z", "--untracked-files=normal", "--ignore-submodules=none", "--no-renames",
+            "-c",
+            "core.untrackedCache=false",
+            "-c",
+            "core.checkStat=default",
+            "-c",
+            "core.trustctime=true",
+            "-c",
+            "core.fileMode=true",
+            "status",
+            "--porcelain=v2",
+            "-z",
+            "--untracked-files=normal",
+            "--ignore-submodules=none",
+            "--no-renames",
         ]))?;
         let output = self.run(&cmd, false)?;
         parse_status(&output.stdout).map_err(|why| RepoError::Answer { call: "git status".to_owned(), why })
@@ -107,7 +119,9 @@ mod tests {
 
     #[test]
     fn what_git_never_prints_is_no_clean_tree() {
-        for bad in ["x", "? a", "? \0", "\0", "1 .M N...\0", "2 R. a\0b\0", "! a\0", "# branch\0", "1 .M  a b c d e f g\0"] {
+        for bad in
+            ["x", "? a", "? \0", "\0", "1 .M N...\0", "2 R. a\0b\0", "! a\0", "# branch\0", "1 .M  a b c d e f g\0"]
+        {
             assert!(parse_status(bad.as_bytes()).is_err(), "{bad:?}");
         }
     }

@@ -22,6 +22,9 @@ const BELOW: [&str; 2] = ["ai-ops-runner", "verdicts"];
 /// More verdicts about one range than anybody asks for.
 const MAX_FILES: usize = 256;
 
+/// A directory and the sorted names of the verdicts in it.
+type Names = (OwnedFd, Vec<Vec<u8>>);
+
 /// The verdicts of a repository, shared by its worktrees.
 #[derive(Debug, Clone)]
 pub struct VerdictStore {
@@ -51,7 +54,8 @@ impl VerdictStore {
         }
         let (since, to) = (&verdict.meta.since_sha, &verdict.meta.to_sha);
         let taken = self.names(since, to)?.map(|(_, names)| names).unwrap_or_default();
-        let candidates = (1..=MAX_FILES).map(|n| if n == 1 { format!("{stamp}.json") } else { format!("{stamp}-{n}.json") });
+        let candidates =
+            (1..=MAX_FILES).map(|n| if n == 1 { format!("{stamp}.json") } else { format!("{stamp}-{n}.json") });
         let name = { candidates }.find(|name| !taken.iter().any(|known| known == name.as_bytes()));
         let name = name.ok_or(RepoError::TooMany { what: "verdicts about one range", limit: MAX_FILES })?;
         let path = self.dir(since, to).join(name);
@@ -76,7 +80,7 @@ impl VerdictStore {
     }
 
     /// The directory of a range and the sorted names of the verdicts in it; `None` when nothing was kept.
-    fn names(&self, since: &Oid, to: &Oid) -> Result<Option<(OwnedFd, Vec<Vec<u8>>)>, RepoError> {
+    fn names(&self, since: &Oid, to: &Oid) -> Result<Option<Names>, RepoError> {
         let range = format!("{since}..{to}");
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let mut path = self.common_dir.clone();

@@ -1,3 +1,19 @@
 //! From a commit to a gated push: test, review, heal, gate, push.
+//!
+//! [`machine`] decides what follows what; [`driver`] performs it. Programs call [`run`] with [`Options`].
 
+#![allow(clippy::disallowed_methods, reason = "the driver makes its own directories and takes its lock")]
+
+mod driver;
+mod heal;
+mod journal;
 pub mod machine;
+mod progress;
+mod record;
+mod review;
+mod session;
+mod steps;
+
+pub use driver::{Options, Told, autoheal, run};
+pub use progress::Progress;
+pub use review::Manner;

@@ -13,10 +13,23 @@ use serde::{Deserialize, Serialize};
 pub struct Limits {
     /// How often the change is tested and reviewed at most; one less than that it is healed.
     pub rounds: u32,
+    /// What a range that is not approved yet gets.
+    pub unapproved: Unapproved,
     /// Blockers and failed tests may be healed.
     pub heal: bool,
     /// An approved change is pushed.
     pub push: bool,
+}
+
+/// What a range that is not approved yet gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unapproved {
+    /// Tests, then a review.
+    Test,
+    /// A review alone.
+    Review,
+    /// A refusal.
+    Refuse,
 }
 
 /// Where a run stands. Written to the journal before each command.
@@ -46,8 +59,6 @@ pub enum State {
     Gating,
     /// Pushing.
     Pushing,
-    /// Reading the remote back.
-    Confirming,
     /// Bringing the local branch to what the remote has.
     Following {
         /// This run pushed, rather than one that was interrupted.
@@ -97,10 +108,8 @@ pub enum Event {
     Advanced,
     /// The gate let the push through.
     GatePassed,
-    /// The remote took the push.
+    /// The remote took the push; it was read back and has what was pushed.
     Pushed,
-    /// The remote was read back and has what was pushed.
-    Confirmed,
     /// The local branch has what the remote has.
     Followed,
     /// The command could not be done, or the gate refused.
@@ -122,10 +131,8 @@ pub enum Command {
     Advance,
     /// Ask the gate.
     Gate,
-    /// Spend the gate's pass.
+    /// Spend the gate's pass, and read the remote back.
     Push,
-    /// Read the remote back.
-    Confirm,
     /// Fast-forward the local branch.
     Follow,
 }
@@ -171,8 +178,7 @@ pub fn next(state: State, event: Event, limits: Limits) -> Next {
         (State::Healing { round }, Event::Healed) => test(round + 1),
         (State::Advancing, Event::Advanced) => Next::Do(State::Gating, Command::Gate),
         (State::Gating, Event::GatePassed) => Next::Do(State::Pushing, Command::Push),
-        (State::Pushing, Event::Pushed) => Next::Do(State::Confirming, Command::Confirm),
-        (State::Confirming, Event::Confirmed) => follow(true),
+        (State::Pushing, Event::Pushed) => follow(true),
         (State::Following { pushed: true }, Event::Followed) => Next::End(End::Pushed),
         (State::Following { pushed: false }, Event::Followed) => Next::End(End::NothingToDo),
         (state, event) => Next::End(End::Failed(misplaced(state, &event))),
@@ -184,8 +190,20 @@ fn begin(remote: Remote, is_approved: bool, round: u32, limits: Limits) -> Next 
         Remote::HasHead => Next::End(End::NothingToDo),
         Remote::HasBaseline => follow(false),
         Remote::IsBehind if is_approved => approved(limits),
-        Remote::IsBehind => test(round),
+        Remote::IsBehind => match limits.unapproved {
+            Unapproved::Test => test(round),
+            Unapproved::Review => Next::Do(State::Reviewing { round }, Command::Review),
+            Unapproved::Refuse => Next::End(End::Failed(not_approved())),
+        },
     }
+}
+
+fn not_approved() -> Failure {
+    Failure::refused(
+        "not-reviewed",
+        "there is no approving verdict that the gate accepts for this range",
+        "run ship, or review-auto",
+    )
 }
 
 fn test(round: u32) -> Next {
@@ -218,7 +236,7 @@ mod tests {
     use insta::assert_snapshot;
     use proptest::prelude::*;
 
-    const LIMITS: Limits = Limits { rounds: 2, heal: true, push: true };
+    const LIMITS: Limits = Limits { rounds: 2, unapproved: Unapproved::Test, heal: true, push: true };
 
     fn failed() -> Failure {
         Failure::refused("blocked", "one blocker", "fix it")
@@ -251,9 +269,9 @@ mod tests {
 
     #[test]
     fn a_clean_change_goes_all_the_way() {
-        use Event::{Advanced, Approved, Confirmed, Followed, GatePassed, Pushed, TestsPassed};
-        let way = [behind(false), TestsPassed, Approved, Advanced, GatePassed, Pushed, Confirmed, Followed];
-        assert_snapshot!(run(LIMITS, way), @"Observe Test Review Advance Gate Push Confirm Follow → Pushed");
+        use Event::{Advanced, Approved, Followed, GatePassed, Pushed, TestsPassed};
+        let way = [behind(false), TestsPassed, Approved, Advanced, GatePassed, Pushed, Followed];
+        assert_snapshot!(run(LIMITS, way), @"Observe Test Review Advance Gate Push Follow → Pushed");
     }
 
     #[test]
@@ -299,12 +317,20 @@ mod tests {
     }
 
     #[test]
+    fn a_review_needs_no_tests_and_a_finish_needs_a_verdict() {
+        let limits = |unapproved| Limits { unapproved, ..LIMITS };
+        assert_snapshot!(run(limits(Unapproved::Review), [behind(false)]), @"Observe Review …");
+        assert_snapshot!(run(limits(Unapproved::Refuse), [behind(false)]), @"Observe → not-reviewed");
+        assert_snapshot!(run(limits(Unapproved::Refuse), [behind(true)]), @"Observe Advance …");
+    }
+
+    #[test]
     fn an_event_out_of_place_is_a_bug_and_ends_the_run() {
         assert_snapshot!(run(LIMITS, [Event::Pushed]), @"Observe → misplaced-event");
     }
 
     fn any_event() -> impl Strategy<Value = Event> {
-        (0_u8..14, any::<bool>(), 0_u32..4).prop_map(|(kind, flag, round)| match kind {
+        (0_u8..13, any::<bool>(), 0_u32..4).prop_map(|(kind, flag, round)| match kind {
             0 => Event::Observed { remote: Remote::IsBehind, approved: flag, round },
             1 | 2 => Event::TestsPassed,
             3 => Event::TestsFailed(failed()),
@@ -314,8 +340,7 @@ mod tests {
             8 => Event::Advanced,
             9 => Event::GatePassed,
             10 => Event::Pushed,
-            11 => Event::Confirmed,
-            12 => Event::Followed,
+            11 => Event::Followed,
             _ => Event::Stopped(failed()),
         })
     }

@@ -1,0 +1,162 @@
+//! The acts of git: read a remote, fetch, commit, fast-forward.
+
+use insta::assert_snapshot;
+use outcome::Failure;
+use repo::testing::Fixture;
+use repo::{Commit, Edit, RepoError};
+
+fn text(error: impl Into<Failure>) -> String {
+    let failure = error.into();
+    format!("{} {}: {}", failure.exit.code(), failure.class, failure.reason)
+}
+
+#[test]
+fn a_remote_is_read_by_its_full_name_only() {
+    let f = Fixture::pushed();
+    f.git(&["push", "-q", "origin", "main:refs/heads/x/refs/heads/other"]);
+    let (repo, id) = (f.repo(), f.id("HEAD"));
+    let acts = f.acts(&repo);
+    assert_eq!(acts.ls_remote("origin", "refs/heads/main").unwrap(), Some(id));
+    assert_eq!(acts.ls_remote("origin", "refs/heads/other").unwrap(), None);
+    assert_eq!(acts.remotes().unwrap(), ["origin"]);
+}
+
+#[test]
+fn s06_no_remote_and_a_remote_that_is_gone_are_two_errors() {
+    let f = Fixture::pushed();
+    let repo = f.repo();
+    let acts = f.acts(&repo);
+    let ask = |remote: &str| text(acts.ls_remote(remote, "refs/heads/main").unwrap_err());
+    assert_snapshot!(ask("upstream"), @"3 no-remote: there is no remote `upstream`");
+    assert_snapshot!(ask("--upload-pack=evil"), @"3 no-remote: there is no remote `--upload-pack=evil`");
+    std::fs::rename(f.remote(), f.dir().join("elsewhere")).unwrap();
+    assert!(ask("origin").starts_with("4 git-remote-failed: `git ls-remote"), "{}", ask("origin"));
+}
+
+#[test]
+fn a_fetch_brings_objects_and_no_refs() {
+    let f = Fixture::pushed();
+    f.git_in(f.dir(), &["clone", "-q", "remote.git", "other"]);
+    let other = f.dir().join("other");
+    f.git_in(&other, &["commit", "-q", "--allow-empty", "-m", "theirs"]);
+    f.git_in(&other, &["push", "-q"]);
+    let theirs = f.git_in(&other, &["rev-parse", "HEAD"]).parse().unwrap();
+    let refs = f.git(&["for-each-ref"]);
+    let repo = f.repo();
+    assert!(!repo.objects().contains(&theirs).unwrap());
+    f.acts(&repo).fetch("origin", "refs/heads/main").unwrap();
+    assert_eq!(f.git(&["for-each-ref"]), refs);
+    assert!(!f.work().join(".git/FETCH_HEAD").exists());
+    Commit::read(repo.objects(), &theirs).unwrap();
+}
+
+#[test]
+fn g12_the_baseline_commit_is_the_same_when_it_is_made_again() {
+    let f = Fixture::pushed();
+    f.write("docs/other.md", "kept\n");
+    let reviewed = f.commit("work");
+    let repo = f.repo();
+    let acts = f.acts(&repo);
+    let commit = acts.baseline_commit(&reviewed).unwrap();
+    assert_eq!(acts.baseline_commit(&reviewed).unwrap(), commit);
+    let shown = f.git(&["show", "--format=%an <%ae> %s%n%P", "--raw", "--no-abbrev", commit.as_str()]);
+    let shown = shown.replace(reviewed.as_str(), "REVIEWED");
+    let blob = f.id(&format!("{commit}:docs/LAST_REVIEWED_SHA.txt"));
+    assert_snapshot!(shown.replace(blob.as_str(), "BLOB"), @r"
+    ai-ops-runner <ai-ops-runner@localhost> chore: advance review baseline
+    REVIEWED
+
+    :000000 100644 0000000000000000000000000000000000000000 BLOB A	docs/LAST_REVIEWED_SHA.txt
+    ");
+    assert_eq!(f.git(&["show", &format!("{commit}:docs/LAST_REVIEWED_SHA.txt")]), reviewed.as_str());
+    assert_eq!(f.git(&["fsck", "--strict", "--no-dangling", commit.as_str()]), "");
+}
+
+#[test]
+fn a_baseline_below_a_file_is_refused() {
+    let f = Fixture::pushed();
+    f.write("docs", "a file\n");
+    let reviewed = f.commit("docs is a file");
+    let repo = f.repo();
+    let error = f.acts(&repo).baseline_commit(&reviewed).unwrap_err();
+    assert_snapshot!(text(error), @"1 hostile-files: docs: is not a directory");
+}
+
+#[test]
+fn edits_make_the_tree_that_git_would_make() {
+    let f = Fixture::new();
+    for path in ["a/b/c", "a/d", "e", "f.x", "f/y"] {
+        f.write(path, path);
+    }
+    f.commit("first");
+    let repo = f.repo();
+    let edit = |path: &str, file: Option<(u32, &str)>| Edit {
+        path: path.into(),
+        file: file.map(|(mode, content)| (mode, content.into())),
+    };
+    let edits = [
+        edit("a/b/c", None),
+        edit("a/d", Some((0o100_755, "new"))),
+        edit("e", None),
+        edit("e/deep/er", Some((0o100_644, "x"))),
+        edit("g", Some((0o120_000, "a/d"))),
+    ];
+    let tree = f.acts(&repo).edit_tree(&f.id("HEAD^{tree}"), &edits).unwrap();
+    assert_snapshot!(f.git(&["ls-tree", "-r", "--format=%(objectmode) %(path)", tree.as_str()]), @r"
+    100755 a/d
+    100644 e/deep/er
+    100644 f.x
+    100644 f/y
+    120000 g
+    ");
+    assert_eq!(f.git(&["fsck", "--strict", "--no-dangling"]), "");
+}
+
+#[test]
+fn a_fast_forward_moves_branch_and_work_tree_and_nothing_else() {
+    let f = Fixture::pushed();
+    f.write("a", "1\n");
+    let next = f.commit("next");
+    f.git(&["reset", "-q", "--hard", "HEAD~1"]);
+    let base = f.id("HEAD");
+    f.write("untracked", "mine\n");
+    let repo = f.repo();
+    let acts = f.acts(&repo);
+    acts.fast_forward(&repo, &base, &next).unwrap();
+    acts.fast_forward(&repo, &base, &next).unwrap();
+    assert_eq!((f.id("main"), std::fs::read(f.work().join("a")).unwrap()), (next, b"1\n".to_vec()));
+    assert_eq!(acts.status(&repo).unwrap().untracked, [b"untracked"]);
+}
+
+#[test]
+fn a_fast_forward_over_a_change_or_from_elsewhere_changes_nothing() {
+    let f = Fixture::pushed();
+    f.write("a", "1\n");
+    let next = f.commit("next");
+    f.git(&["reset", "-q", "--hard", "HEAD~1"]);
+    let base = f.id("HEAD");
+    f.write("a", "mine\n");
+    let repo = f.repo();
+    let acts = f.acts(&repo);
+    assert!(matches!(acts.fast_forward(&repo, &base, &next), Err(RepoError::Git { network: false, .. })));
+    assert_eq!((f.id("main"), std::fs::read(f.work().join("a")).unwrap()), (base, b"mine\n".to_vec()));
+    assert!(matches!(acts.fast_forward(&repo, &next, &f.id("HEAD~0")), Ok(())));
+    let other = f.git(&["commit-tree", "-m", "x", "HEAD^{tree}"]).parse().unwrap();
+    assert!(matches!(acts.fast_forward(&repo, &other, &next), Err(RepoError::Moved { .. })));
+    f.git(&["checkout", "-q", "--detach"]);
+    assert!(matches!(acts.fast_forward(&f.repo(), &next, &next), Err(RepoError::BadRef { .. })));
+}
+
+#[test]
+fn s06_a_dirty_tree_names_what_is_dirty() {
+    let f = Fixture::pushed();
+    let repo = f.repo();
+    let acts = f.acts(&repo);
+    assert!(acts.status(&repo).unwrap().is_clean());
+    f.write("README.md", "changed\n");
+    f.write(b"new \xff\n\"", "x");
+    let dirty = acts.status(&repo).unwrap();
+    assert_eq!((dirty.changed, dirty.untracked), (vec![b"README.md".to_vec()], vec![b"new \xff\n\"".to_vec()]));
+    let bare = repo::Repo::open(&f.remote()).unwrap();
+    assert!(matches!(f.acts(&bare).status(&bare), Err(RepoError::Bare)));
+}

@@ -1,0 +1,196 @@
+//! From the line a hook reads to a push that is read back.
+
+use insta::assert_snapshot;
+use repo::testing::Fixture;
+use repo::{PolicySource, RepoError, VerdictStore, collect, policy_at, push_facts};
+use serde_json::json;
+use verdict::gate::{Update, judge};
+use verdict::{Oid, Policy, Verdict};
+
+fn update(new: &Oid, old: &Oid, remote_ref: &str) -> Update {
+    Update { local_ref: "main".into(), new: new.clone(), remote_ref: remote_ref.into(), old: old.clone() }
+}
+
+/// A verdict that approves the range, as a review would have left it.
+fn approve(f: &Fixture, since: Option<&Oid>, to: &Oid) -> Verdict {
+    let repo = f.repo();
+    let policy = policy_at(repo.objects(), since, PolicySource::default()).unwrap();
+    let range = collect(repo.objects(), since, to, &policy).unwrap();
+    let digest = "1".repeat(64);
+    let text = json!({
+        "schema": 2, "verdict": "APPROVED", "blockers": [], "non_blocking": [], "tests_run": [],
+        "meta": {
+            "since_sha": range.bundle.header().since, "to_sha": to, "to_tree": range.to_tree,
+            "generated_at": "2026-01-01T00:00:00Z", "review_mode": "bundle", "simulated": false,
+            "codex_cli": { "version": "0.169.0", "command": "codex exec" },
+            "bundle_sha256": range.bundle.sha256(), "policy_sha256": policy.sha256(),
+            "reviewer": { "name": "codex", "version": "0.169.0", "binary_sha256": digest, "prompt_sha256": digest,
+                "model": null, "endpoint": null },
+        },
+    });
+    Verdict::parse(text.to_string().as_bytes()).unwrap()
+}
+
+fn keep(f: &Fixture, verdict: &Verdict) {
+    VerdictStore::of(&f.repo()).keep(f.host(), verdict, "20260101_000000").unwrap();
+}
+
+fn decision(f: &Fixture, updates: Vec<Update>) -> String {
+    match judge(&push_facts(&f.repo(), updates, PolicySource::default())) {
+        Ok(pass) => format!("{} may be pushed", pass.updates().len()),
+        Err(refusals) => refusals.iter().map(|refusal| format!("{refusal}\n")).collect(),
+    }
+}
+
+#[test]
+fn an_approved_push_passes_with_and_without_its_baseline_commit() {
+    let f = Fixture::pushed();
+    let old = f.id("HEAD");
+    f.write("a", "1\n");
+    let new = f.commit("work");
+    let missing = decision(&f, vec![update(&new, &old, "refs/heads/main")]);
+    assert!(missing.starts_with("refs/heads/main: "), "{missing}");
+    keep(&f, &approve(&f, Some(&old), &new));
+    assert_snapshot!(decision(&f, vec![update(&new, &old, "refs/heads/main")]), @"1 may be pushed");
+    let repo = f.repo();
+    let baseline = f.acts(&repo).baseline_commit(&new).unwrap();
+    assert_snapshot!(decision(&f, vec![update(&baseline, &old, "refs/heads/main")]), @"1 may be pushed");
+}
+
+#[test]
+fn g12_a_push_has_an_explicit_refspec_and_is_read_back() {
+    let f = Fixture::pushed();
+    let old = f.id("HEAD");
+    f.write("a", "1\n");
+    let new = f.commit("work");
+    keep(&f, &approve(&f, Some(&old), &new));
+    let repo = f.repo();
+    let facts = push_facts(&repo, vec![update(&new, &old, "refs/heads/main")], PolicySource::default());
+    let pass = judge(&facts).unwrap();
+    let pushed = f.acts(&repo).push("origin", pass, None).unwrap();
+    assert_eq!(pushed.refs, [("refs/heads/main".to_owned(), new.clone())]);
+    assert_eq!(f.git_in(&f.remote(), &["rev-parse", "main"]), new.as_str());
+    let again = judge(&facts).unwrap();
+    assert!(f.acts(&repo).push("origin", again, None).is_ok());
+}
+
+#[test]
+fn s06_a_remote_that_moved_meanwhile_is_not_forced() {
+    let f = Fixture::pushed();
+    let old = f.id("HEAD");
+    f.write("a", "1\n");
+    let new = f.commit("work");
+    keep(&f, &approve(&f, Some(&old), &new));
+    let repo = f.repo();
+    let pass = judge(&push_facts(&repo, vec![update(&new, &old, "refs/heads/main")], PolicySource::default())).unwrap();
+    let theirs = f.git(&["commit-tree", "-p", old.as_str(), "-m", "theirs", "HEAD~1^{tree}"]);
+    f.git(&["push", "-q", "origin", &format!("{theirs}:refs/heads/main")]);
+    assert!(matches!(f.acts(&repo).push("origin", pass, None), Err(RepoError::Git { network: true, .. })));
+    assert_eq!(f.git_in(&f.remote(), &["rev-parse", "main"]), theirs);
+}
+
+#[test]
+fn g08_the_named_hook_runs_and_can_refuse() {
+    let f = Fixture::pushed();
+    let old = f.id("HEAD");
+    f.write("a", "1\n");
+    let new = f.commit("work");
+    keep(&f, &approve(&f, Some(&old), &new));
+    let hooks = f.dir().join("hooks");
+    std::fs::create_dir(&hooks).unwrap();
+    std::fs::write(hooks.join("pre-push"), "#!/bin/sh\necho PUSH BLOCKED >&2\nexit 1\n").unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(hooks.join("pre-push"), mode).unwrap();
+    let repo = f.repo();
+    let pass = judge(&push_facts(&repo, vec![update(&new, &old, "refs/heads/main")], PolicySource::default())).unwrap();
+    let error = f.acts(&repo).push("origin", pass, Some(&hooks)).unwrap_err().to_string();
+    assert!(error.contains("PUSH BLOCKED"), "{error}");
+}
+
+#[test]
+fn g04_g05_g07_deletes_rewinds_and_unknown_bases_are_refused() {
+    let f = Fixture::pushed();
+    let old = f.id("HEAD");
+    let new = f.commit("work");
+    let zero = old.zero_like();
+    let absent: Oid = "1".repeat(40).parse().unwrap();
+    for (new, old) in [(&zero, &new), (&old, &new), (&new, &absent)] {
+        let said = decision(&f, vec![update(new, old, "refs/heads/main")]);
+        assert!(said.starts_with("refs/heads/main: "), "{said}");
+    }
+}
+
+#[test]
+fn g06_every_line_is_looked_at_and_tags_are_peeled() {
+    let f = Fixture::pushed();
+    let old = f.id("HEAD");
+    f.write("a", "1\n");
+    let new = f.commit("work");
+    f.git(&["tag", "-a", "-m", "tag", "v1"]);
+    keep(&f, &approve(&f, Some(&old), &new));
+    let tag = f.id("v1");
+    let lines = |second: &str| vec![update(&tag, &old.zero_like(), "refs/tags/v1"), update(&new, &old, second)];
+    assert_snapshot!(decision(&f, lines("refs/heads/main")), @"2 may be pushed");
+    assert!(decision(&f, lines("refs/replace/x")).starts_with("refs/replace/x: "));
+    assert_snapshot!(decision(&f, Vec::new()), @"0 may be pushed");
+}
+
+#[test]
+fn g15_a_shallow_range_is_refused() {
+    let f = Fixture::pushed();
+    let old = f.id("HEAD");
+    f.write("a", "1\n");
+    let new = f.commit("work");
+    keep(&f, &approve(&f, Some(&old), &new));
+    f.write(".git/shallow", format!("{old}\n"));
+    let said = decision(&f, vec![update(&new, &old, "refs/heads/main")]);
+    assert!(said.contains("shallow"), "{said}");
+}
+
+#[test]
+fn the_policy_is_that_of_the_remote_and_never_of_the_change() {
+    let f = Fixture::pushed();
+    let old = f.id("HEAD");
+    f.write("configs/ship.toml", "schema = 1\n[refs]\nprotected = [\"refs/heads/none\"]\n");
+    let new = f.commit("lower the guard");
+    let repo = f.repo();
+    let policy = |base, pinned| policy_at(repo.objects(), base, PolicySource { pinned });
+    assert_eq!(policy(Some(&old), None).unwrap(), Policy::built_in());
+    assert_eq!(policy(Some(&new), None).unwrap().refs.protected.len(), 1);
+    let pinned = b"schema = 1\n[heal]\npaths = [\"lib\"]\n";
+    assert_eq!(policy(None, Some(pinned)).unwrap().heal.paths, ["lib"]);
+    assert!(matches!(policy(None, Some(b"schema = 9\n")), Err(RepoError::Malformed { .. })));
+    assert!(decision(&f, vec![update(&new, &old, "refs/heads/main")]).starts_with("refs/heads/main: "));
+}
+
+#[test]
+fn g10_verdicts_are_found_by_range_and_kept_apart() {
+    let f = Fixture::pushed();
+    let old = f.id("HEAD");
+    f.write("a", "1\n");
+    let new = f.commit("work");
+    let verdict = approve(&f, Some(&old), &new);
+    let store = VerdictStore::of(&f.repo());
+    let names = [(); 2].map(|()| store.keep(f.host(), &verdict, "stamp").unwrap().file_name().unwrap().to_owned());
+    assert_eq!(names, ["stamp.json", "stamp-2.json"]);
+    assert_eq!(store.list(&old, &new).unwrap().len(), 2);
+    assert!(store.list(&new, &old).unwrap().is_empty());
+    assert!(matches!(store.keep(f.host(), &verdict, "../x"), Err(RepoError::Hostile { .. })));
+}
+
+#[test]
+fn g01_links_in_the_store_are_not_followed() {
+    let f = Fixture::pushed();
+    let old = f.id("HEAD");
+    let store = VerdictStore::of(&f.repo());
+    let dir = store.dir(&old, &old);
+    std::fs::create_dir_all(&dir).unwrap();
+    std::fs::write(f.dir().join("verdict.json"), "{}").unwrap();
+    std::fs::write(dir.join("a.json"), "{}").unwrap();
+    assert!(store.list(&old, &old).unwrap()[0].is_err());
+    std::os::unix::fs::symlink(f.dir().join("verdict.json"), dir.join("b.json")).unwrap();
+    assert!(store.list(&old, &old).is_err());
+    std::fs::remove_dir_all(&dir).unwrap();
+    std::os::unix::fs::symlink(f.dir(), &dir).unwrap();
+    assert!(matches!(store.list(&old, &old), Err(RepoError::Hostile { .. })));
+}

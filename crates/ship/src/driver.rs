@@ -1,0 +1,270 @@
+//! Performs the commands of [`machine`](crate::machine) and reports what came of them.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use host::Host;
+use outcome::Failure;
+use repo::{PolicySource, Repo, push_blocked, push_facts, range_facts};
+use verdict::Oid;
+use verdict::gate::{Pass, Update, judge, judge_range};
+use verdict::schema::{Decision, TestRun};
+
+use crate::heal;
+use crate::journal::{Entry, Journal};
+use crate::machine::{Command, End, Event, Limits, Next, Remote, START, State, next};
+use crate::progress::Progress;
+use crate::review::{Manner, review};
+use crate::session::{Session, state_dir};
+use crate::steps::{self, Heard, Tests, default_steps};
+
+/// Hears what a run does while it goes.
+pub type Told = Arc<dyn Fn(Progress) + Send + Sync>;
+
+/// How a run is done.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The remote's name; else `origin`, else the only one.
+    pub remote: Option<String>,
+    /// What the run may do.
+    pub limits: Limits,
+    /// How it reviews.
+    pub manner: Manner,
+}
+
+/// Takes the repository that `dir` is in from its commit to a push, as far as `options` say.
+///
+/// # Errors
+/// Every way in which it did not get there: refused, blocked, broken off, not ready, busy.
+pub fn run(host: &dyn Host, dir: &Path, options: &Options, told: &Told) -> Result<End, Failure> {
+    let repo = Repo::open(dir)?;
+    let journal = Journal::lock(&state_dir(&repo))?;
+    let interrupted = journal.interrupted(host)?;
+    let session = Session::open(host, &repo, options.remote.as_deref())?;
+    told(Progress::Range {
+        remote: session.remote.clone(),
+        target: session.target.clone(),
+        since: session.since_or_zero().to_string(),
+        to: session.head.to_string(),
+        policy: session.policy_from().to_owned(),
+    });
+    let mut run =
+        Run { tip: session.head.clone(), session, options, told, tests: vec![], complaint: String::new(), pass: None };
+    let end = run.drive(&journal, interrupted)?;
+    journal.clear(host)?;
+    match end {
+        End::Failed(failure) => Err(failure),
+        end => Ok(end),
+    }
+}
+
+struct Run<'a> {
+    session: Session<'a>,
+    options: &'a Options,
+    told: &'a Told,
+    /// The steps that ran in this round.
+    tests: Vec<TestRun>,
+    /// What this round found, for the healer.
+    complaint: String,
+    /// What is pushed: the head, or its baseline commit.
+    tip: Oid,
+    /// The gate's answer, until it is spent.
+    pass: Option<Pass>,
+}
+
+impl Run<'_> {
+    fn drive(&mut self, journal: &Journal, interrupted: Option<Entry>) -> Result<End, Failure> {
+        let (mut state, mut command) = START;
+        let mut round = self.round(interrupted);
+        loop {
+            round = state.round().unwrap_or(round);
+            let since = self.session.since_or_zero();
+            journal.write(self.session.host, &Entry::new(&self.session.target, since.as_str(), round, state))?;
+            self.announce(state);
+            let event = self.perform(command, round).unwrap_or_else(Event::Stopped);
+            match next(state, event, self.options.limits) {
+                Next::Do(at, then) => (state, command) = (at, then),
+                Next::End(end) => return Ok(end),
+            }
+        }
+    }
+
+    /// The round to go on with: that of an interrupted run of the same range, else the first.
+    fn round(&self, interrupted: Option<Entry>) -> u32 {
+        let since = self.session.since_or_zero();
+        let same = |entry: &Entry| entry.target == self.session.target && entry.since == since.as_str();
+        let Some(entry) = interrupted.filter(same) else { return 1 };
+        (self.told)(Progress::Resumed { at: entry.state });
+        entry.round.clamp(1, self.options.limits.rounds)
+    }
+
+    fn announce(&self, state: State) {
+        if let Some(step) = state.step() {
+            (self.told)(Progress::Step { step, round: state.round().unwrap_or(1) });
+        }
+    }
+
+    fn perform(&mut self, command: Command, round: u32) -> Result<Event, Failure> {
+        match command {
+            Command::Observe => self.observe(round),
+            Command::Test => self.test(),
+            Command::Review => self.review(),
+            Command::Heal => self.heal(),
+            Command::Advance => self.advance(),
+            Command::Gate => self.gate(),
+            Command::Push => self.push(),
+            Command::Follow => self.follow(),
+        }
+    }
+
+    fn observe(&self, round: u32) -> Result<Event, Failure> {
+        let remote = self.session.standing;
+        let approved = remote == Remote::IsBehind && self.is_approved()?;
+        Ok(Event::Observed { remote, approved, round })
+    }
+
+    /// The gate would let the head through as it is.
+    fn is_approved(&self) -> Result<bool, Failure> {
+        let Session { repo, head, .. } = &self.session;
+        let since = self.session.since_or_zero();
+        if self.session.store().list(&since, head)?.is_empty() {
+            return Ok(false);
+        }
+        let facts = range_facts(repo, &since, head, self.source(), vec![]);
+        Ok(judge_range(&facts).is_ok())
+    }
+
+    fn test(&mut self) -> Result<Event, Failure> {
+        let chosen = &self.session.policy.tests.steps;
+        let steps = if chosen.is_empty() { default_steps(&self.session.root_names()?) } else { chosen.clone() };
+        let told = Arc::clone(self.told);
+        let heard: Heard = Arc::new(move |line| told(Progress::working(line)));
+        let outcome = steps::run(self.session.host, &self.session.root, &steps, &heard)?;
+        self.session.unchanged()?;
+        match outcome {
+            Tests::Passed(runs) => {
+                for run in &runs {
+                    (self.told)(Progress::Tested { name: run.name.clone(), duration_ms: run.duration_ms });
+                }
+                self.tests = runs;
+                Ok(Event::TestsPassed)
+            }
+            Tests::Failed { failure, output } => {
+                (self.told)(Progress::TestFailed { reason: failure.reason.clone(), output: output.clone() });
+                self.complaint = format!("{}\n\n{output}", failure.reason);
+                Ok(Event::TestsFailed(failure))
+            }
+        }
+    }
+
+    fn review(&mut self) -> Result<Event, Failure> {
+        let told = |progress| (self.told)(progress);
+        let reviewed = review(&self.session, self.options.manner, std::mem::take(&mut self.tests), &told)?;
+        self.session.unchanged()?;
+        let blockers = &reviewed.verdict.blockers;
+        match reviewed.verdict.verdict {
+            Decision::Approved => Ok(Event::Approved),
+            Decision::Blocked => {
+                self.complaint = heal::complaint_of(blockers);
+                Ok(Event::Blocked { failure: blocked(blockers.len(), reviewed.healable), healable: reviewed.healable })
+            }
+        }
+    }
+
+    fn heal(&mut self) -> Result<Event, Failure> {
+        let told = |progress| (self.told)(progress);
+        self.session.head = heal::heal(&self.session, &self.complaint, self.options.manner.interactive, &told)?;
+        Ok(Event::Healed)
+    }
+
+    /// The baseline advances on gated refs; elsewhere nobody reads it.
+    fn advance(&mut self) -> Result<Event, Failure> {
+        let head = &self.session.head;
+        self.tip = if self.session.is_gated() { self.session.git().baseline_commit(head)? } else { head.clone() };
+        Ok(Event::Advanced)
+    }
+
+    fn gate(&mut self) -> Result<Event, Failure> {
+        let update = Update {
+            local_ref: self.tip.to_string(),
+            new: self.tip.clone(),
+            remote_ref: self.session.target.clone(),
+            old: self.session.since_or_zero(),
+        };
+        let facts = push_facts(self.session.repo, vec![update], self.source());
+        self.pass = Some(judge(&facts).map_err(|refusals| push_blocked(&refusals))?);
+        Ok(Event::GatePassed)
+    }
+
+    fn push(&mut self) -> Result<Event, Failure> {
+        let spent =
+            || Failure::bug("no-pass", "the gate's pass was spent before", "report this with the command you ran");
+        let pass = self.pass.take().ok_or_else(spent)?;
+        let pushed = self.session.git().push(&self.session.remote, pass, self.session.hooks.as_deref())?;
+        for (target, id) in pushed.refs {
+            (self.told)(Progress::Pushed { target, id: id.to_string() });
+        }
+        Ok(Event::Pushed)
+    }
+
+    fn follow(&mut self) -> Result<Event, Failure> {
+        let head = &self.session.head;
+        if self.session.standing == Remote::HasBaseline {
+            self.tip = self.session.git().baseline_commit(head)?;
+        }
+        self.session.git().fast_forward(self.session.repo, head, &self.tip)?;
+        Ok(Event::Followed)
+    }
+
+    fn source(&self) -> PolicySource<'_> {
+        PolicySource { pinned: self.session.pinned.as_deref() }
+    }
+}
+
+fn blocked(count: usize, healable: bool) -> Failure {
+    let plural = if count == 1 { "" } else { "s" };
+    let next = if healable {
+        "mend what the verdict names, commit, then ship again"
+    } else {
+        "what is in the history stays there: rewrite the commits (git rebase -i), replace leaked keys, then ship again"
+    };
+    Failure::refused("blocked", format!("the review has {count} blocker{plural}"), next)
+}
+
+/// Has the blockers of the verdict for HEAD mended, as a ship would, and nothing else.
+///
+/// # Errors
+/// Refused, when no verdict blocks HEAD; else those of a heal.
+pub fn autoheal(host: &dyn Host, dir: &Path, options: &Options, told: &Told) -> Result<Oid, Failure> {
+    let repo = Repo::open(dir)?;
+    let _lock = Journal::lock(&state_dir(&repo))?;
+    let session = Session::open(host, &repo, options.remote.as_deref())?;
+    let verdicts = session.store().list(&session.since_or_zero(), &session.head)?;
+    let blocking = verdicts.into_iter().filter_map(Result::ok).find(|verdict| verdict.verdict == Decision::Blocked);
+    let Some(verdict) = blocking else {
+        return Err(Failure::refused("nothing-to-heal", "no verdict blocks HEAD", "run review-auto --no-push first"));
+    };
+    let complaint = heal::complaint_of(&verdict.blockers);
+    heal::heal(&session, &complaint, options.manner.interactive, &|progress| told(progress))
+}
+
+impl State {
+    const fn round(self) -> Option<u32> {
+        match self {
+            Self::Testing { round } | Self::Reviewing { round } | Self::Healing { round } => Some(round),
+            Self::Observing | Self::Advancing | Self::Gating | Self::Pushing | Self::Following { .. } => None,
+        }
+    }
+
+    const fn step(self) -> Option<&'static str> {
+        match self {
+            Self::Observing | Self::Advancing => None,
+            Self::Testing { .. } => Some("test"),
+            Self::Reviewing { .. } => Some("review"),
+            Self::Healing { .. } => Some("heal"),
+            Self::Gating => Some("gate"),
+            Self::Pushing => Some("push"),
+            Self::Following { .. } => Some("follow"),
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! A heal: the healer works in a copy of the shipped tree; what it changed there is accepted whole or not at all.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use outcome::Failure;
+use repo::{Edit, PlainChange, materialise, plain_difference};
+use review_bundle::escape;
+use reviewer::heal::Wound;
+use verdict::schema::Finding;
+use verdict::{Oid, Sha256};
+
+use crate::progress::{Progress, line_of};
+use crate::review::codex;
+use crate::session::{Session, cache_dir};
+
+/// The message of the commit that an accepted heal becomes.
+pub(crate) const MESSAGE: &str = "fix: autoheal blockers from review verdict\n";
+
+/// What the healer is told about blockers.
+#[must_use]
+pub(crate) fn complaint_of(blockers: &[Finding]) -> String {
+    let lines: Vec<_> = blockers.iter().map(|finding| format!("- {}", line_of(finding))).collect();
+    format!("A review of this tree found:\n{}\n", lines.join("\n"))
+}
+
+/// Has `complaint` mended and commits what came of it on the branch of `session`. Returns the commit.
+///
+/// # Errors
+/// Refused, and nothing of the repository is touched, when the heal changed nothing, changed anything outside the
+/// policy's directories or left what no tree can hold; infrastructure when the healer failed.
+pub(crate) fn heal(
+    session: &Session<'_>,
+    complaint: &str,
+    interactive: bool,
+    told: &dyn Fn(Progress),
+) -> Result<Oid, Failure> {
+    if session.policy.heal.paths.is_empty() {
+        return Err(Failure::refused(
+            "no-heal-paths",
+            "the policy lets nothing be healed",
+            "mend it yourself, commit, then ship again",
+        ));
+    }
+    let tree = session.head_tree()?;
+    let copy = Copy::make(session, &tree)?;
+    let codex = codex(session, interactive)?;
+    let wound = Wound {
+        tree: &copy.0,
+        writable: &session.policy.heal.paths,
+        complaint,
+        timeout: Duration::from_secs(session.policy.heal.timeout_sec),
+    };
+    reviewer::heal::heal(&codex, wound)?;
+    let changes =
+        plain_difference(session.repo.objects(), &tree, &copy.0).map_err(|error| rejected(&error.to_string()))?;
+    accept(session, &changes)?;
+    let commit = commit(session, &tree, &changes)?;
+    let paths = changes.iter().map(|change| escape(&change.path)).collect();
+    told(Progress::Healed { commit: commit.to_string(), paths });
+    Ok(commit)
+}
+
+fn accept(session: &Session<'_>, changes: &[PlainChange]) -> Result<(), Failure> {
+    if changes.is_empty() {
+        return Err(Failure::refused(
+            "heal-without-change",
+            "the healer changed nothing",
+            "mend it yourself, commit, then ship again",
+        ));
+    }
+    let outside =
+        |change: &&PlainChange| !session.policy.healable(&change.path, &|path| rules::is_protected_from_heal(path));
+    match changes.iter().find(outside) {
+        Some(change) => Err(rejected(&format!("{} may not be healed", escape(&change.path)))),
+        None => Ok(()),
+    }
+}
+
+fn rejected(why: &str) -> Failure {
+    let reason = format!("the heal was rejected as a whole: {why}");
+    Failure::refused("heal-rejected", reason, "mend it yourself, commit, then ship again")
+}
+
+fn commit(session: &Session<'_>, tree: &Oid, changes: &[PlainChange]) -> Result<Oid, Failure> {
+    let edits: Vec<_> =
+        changes.iter().map(|change| Edit { path: change.path.clone(), file: change.new.clone() }).collect();
+    let git = session.git();
+    let healed = git.edit_tree(tree, &edits)?;
+    let commit = git.commit(&session.head, &healed, MESSAGE)?;
+    session.unchanged()?;
+    git.fast_forward(session.repo, &session.head, &commit)?;
+    Ok(commit)
+}
+
+/// A copy of a tree that is there for one heal. Its place is the repository's own, so that what a killed run left is
+/// found and removed by the next one, which holds the same lock.
+struct Copy(PathBuf);
+
+impl Copy {
+    fn make(session: &Session<'_>, tree: &Oid) -> Result<Self, Failure> {
+        let id = Sha256::of(session.repo.common_dir().as_os_str().as_encoded_bytes());
+        let path = cache_dir(session.host)?.join("heal").join(&id.as_str()[..16]);
+        remove(&path)?;
+        let copy = Self(path);
+        let parent = copy.0.parent().unwrap_or(&copy.0);
+        fs::create_dir_all(parent).map_err(|source| unusable(parent, source))?;
+        materialise(session.repo.objects(), tree, &copy.0)?;
+        Ok(copy)
+    }
+}
+
+impl Drop for Copy {
+    fn drop(&mut self) {
+        // What stays is removed before the next heal.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn remove(path: &Path) -> Result<(), Failure> {
+    match fs::remove_dir_all(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(unusable(path, source)),
+        _ => Ok(()),
+    }
+}
+
+fn unusable(path: &Path, source: io::Error) -> Failure {
+    host::HostError::Io { path: path.to_owned(), source }.into()
+}

@@ -1,0 +1,275 @@
+//! One review: the bundle, the rules, the reviewer, the verdict, and their record.
+
+use jiff::Timestamp;
+use outcome::Failure;
+use repo::Collected;
+use review_bundle::{Bundle, Ledger, Limits, PacketError};
+use reviewer::{Answered, Codex, Options, Part, Program, Reviewer, Scope};
+use rules::{Rule, Severity};
+use verdict::aggregate::{self, Aggregate, RuleFindings};
+use verdict::schema::{self, CodexCli, Decision, Meta, ReviewMode, ReviewerId, TestRun, Verdict};
+use verdict::{Sha256, policy};
+
+use crate::progress::Progress;
+use crate::record::{self, Record, Tokens};
+use crate::session::{Session, cache_dir, state_dir};
+
+/// What a review said.
+#[derive(Debug)]
+pub(crate) struct Reviewed {
+    /// The verdict, as it is stored.
+    pub(crate) verdict: Verdict,
+    /// A change to the healable files can remove every blocker of the rules.
+    pub(crate) healable: bool,
+}
+
+/// How a review is done in this run.
+#[derive(Debug, Clone, Copy)]
+pub struct Manner {
+    /// Ask no reviewer: the verdict is simulated and good for no push.
+    pub simulated: bool,
+    /// Show the range whole up to this many bytes, instead of the policy's.
+    pub size_cap: Option<u64>,
+    /// Someone can type a key.
+    pub interactive: bool,
+}
+
+/// The parts of the range that are asked about, and the proof that they are all of it.
+struct Plan {
+    mode: ReviewMode,
+    parts: Vec<Part>,
+    ledger: Ledger,
+}
+
+/// Who decided, and what it took.
+struct Decided {
+    aggregate: Aggregate,
+    reviewer: Option<ReviewerId>,
+    codex_cli: Option<CodexCli>,
+    answered: Vec<Answered>,
+    tokens: Tokens,
+}
+
+/// Has the range of `session` reviewed. `tests` are the steps that really ran.
+///
+/// # Errors
+/// When there is no verdict: an infrastructure failure, a missing part, an empty range, too many packets.
+pub(crate) fn review(
+    session: &Session<'_>,
+    manner: Manner,
+    tests: Vec<TestRun>,
+    told: &(dyn Fn(Progress) + Sync),
+) -> Result<Reviewed, Failure> {
+    let objects = session.repo.objects();
+    let collected = repo::collect(objects, session.since.as_ref(), &session.head, &session.policy)?;
+    if collected.bundle.is_empty() {
+        return Err(Failure::refused(
+            "empty-range",
+            "the commits change nothing",
+            "drop the empty commits, then ship again",
+        ));
+    }
+    let plan = plan(&collected.bundle, &session.policy.review, manner.size_cap)?;
+    let now = timestamp(session)?;
+    let record = Record::create(session.host, &session.root, now)?;
+    write_asked(session, &record, &collected.bundle, &plan)?;
+    let decided = decide(session, manner, &collected, &plan, told)?;
+    let verdict = verdict_of(session, manner, &collected, &plan, now, tests, &decided);
+    write_answered(session, &record, &verdict, &plan, &decided)?;
+    session.store().keep(session.host, &verdict, record.stamp())?;
+    told(Progress::Verdict {
+        verdict: verdict.verdict,
+        simulated: verdict.meta.simulated,
+        blockers: verdict.blockers.clone(),
+        non_blocking: verdict.non_blocking.clone(),
+        record: record.dir().strip_prefix(&session.root).unwrap_or(record.dir()).to_owned(),
+    });
+    Ok(Reviewed { healable: healable(&collected, &session.policy), verdict })
+}
+
+fn timestamp(session: &Session<'_>) -> Result<Timestamp, Failure> {
+    Timestamp::try_from(session.host.now()).map_err(|error| {
+        Failure::not_ready("clock", format!("the clock is off: {error}"), "set the clock, then try again")
+    })
+}
+
+/// One part while the range fits, else packets and a look across them.
+fn plan(bundle: &Bundle, policy: &policy::Review, size_cap: Option<u64>) -> Result<Plan, Failure> {
+    let bytes = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);
+    let whole = bytes(size_cap.unwrap_or(policy.size_cap_bytes));
+    if bundle.len() <= whole {
+        let packets = bundle.packets(Limits { packet_cap: usize::MAX, max_packets: 1 }).map_err(too_large)?;
+        let parts = vec![Part { id: "bundle".to_owned(), scope: Scope::Whole, text: bundle.shown() }];
+        return Ok(Plan { mode: ReviewMode::Bundle, parts, ledger: packets.ledger });
+    }
+    let limits = Limits { packet_cap: bytes(policy.packet_cap_bytes), max_packets: bytes(policy.max_packets) };
+    let packets = bundle.packets(limits).map_err(too_large)?;
+    let overview = Part { id: "overview".to_owned(), scope: Scope::Overview, text: packets.overview };
+    let part = |packet: review_bundle::Packet| Part { id: packet.id, scope: Scope::Packet, text: packet.text };
+    let parts = packets.packets.into_iter().map(part).chain([overview]).collect();
+    Ok(Plan { mode: ReviewMode::Packet, parts, ledger: packets.ledger })
+}
+
+fn too_large(error: PacketError) -> Failure {
+    Failure::size_cap("too-large", error.to_string(), "split the change into smaller pushes")
+}
+
+/// The rules first, since they can only block; then the reviewer, unless it is simulated.
+fn decide(
+    session: &Session<'_>,
+    manner: Manner,
+    collected: &Collected,
+    plan: &Plan,
+    told: &(dyn Fn(Progress) + Sync),
+) -> Result<Decided, Failure> {
+    let found = || RuleFindings { blockers: collected.blockers(), notices: collected.notices() };
+    if let Some(aggregate) = aggregate::by_rules(found()) {
+        let reviewer = (!manner.simulated).then(by_rules);
+        return Ok(Decided { aggregate, reviewer, codex_cli: None, answered: vec![], tokens: Tokens::default() });
+    }
+    if manner.simulated {
+        let aggregate = Aggregate { verdict: Decision::Approved, blockers: vec![], non_blocking: found().notices };
+        return Ok(Decided { aggregate, reviewer: None, codex_cli: None, answered: vec![], tokens: Tokens::default() });
+    }
+    let codex = codex(session, manner.interactive)?;
+    let answers = state_dir(session.repo).join("answers");
+    let options = Options::new(&session.policy.review, session.policy.sha256(), &answers);
+    let progress = |progress| tell(progress, told);
+    let reviewed = reviewer::review(session.host, &codex, &plan.parts, options, &progress)?;
+    let expected: Vec<&str> = plan.parts.iter().map(|part| part.id.as_str()).collect();
+    let answers: Vec<_> = reviewed.answers.iter().map(|answered| answered.answer.clone()).collect();
+    let aggregate = aggregate::aggregate(&expected, &answers, found()).map_err(|missing| {
+        Failure::bug("review-incomplete", missing.to_string(), "report this with the command you ran")
+    })?;
+    let tokens = tokens(&reviewed);
+    Ok(Decided {
+        aggregate,
+        reviewer: Some(codex.identity()),
+        codex_cli: Some(codex.cli()),
+        answered: reviewed.answers,
+        tokens,
+    })
+}
+
+/// The Codex CLI of this machine, with the key, as the policy wants it used.
+pub(crate) fn codex<'a>(session: &Session<'a>, interactive: bool) -> Result<Codex<'a>, Failure> {
+    let host = session.host;
+    let program = Program::find(host)?;
+    program.check_pins(&session.policy.review)?;
+    let found = openai_key::find_or_ask(host, &openai_key::Keyring::of_session(host), interactive)?;
+    let state = cache_dir(host)?.join("codex");
+    Ok(Codex::new(host, program, &session.policy.review, found.key.expose(), state)?)
+}
+
+fn by_rules() -> ReviewerId {
+    ReviewerId {
+        name: schema::RULES.to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        binary_sha256: None,
+        prompt_sha256: None,
+        model: None,
+        endpoint: None,
+    }
+}
+
+fn tell(progress: reviewer::Progress, told: &(dyn Fn(Progress) + Sync)) {
+    if let reviewer::Progress::Answered { done, of, .. } = progress {
+        told(Progress::Packet { done, total: of });
+    }
+}
+
+fn tokens(reviewed: &reviewer::Reviewed) -> Tokens {
+    Tokens {
+        estimated_input: reviewed.answers.iter().map(|answered| answered.tokens).sum(),
+        input: reviewed.usage.input,
+        output: reviewed.usage.output,
+        cached_packets: reviewed.answers.iter().filter(|answered| answered.kept).count() as u64,
+    }
+}
+
+fn verdict_of(
+    session: &Session<'_>,
+    manner: Manner,
+    collected: &Collected,
+    plan: &Plan,
+    now: Timestamp,
+    tests_run: Vec<TestRun>,
+    decided: &Decided,
+) -> Verdict {
+    Verdict {
+        schema: schema::SCHEMA,
+        verdict: decided.aggregate.verdict,
+        blockers: decided.aggregate.blockers.clone(),
+        non_blocking: decided.aggregate.non_blocking.clone(),
+        tests_run,
+        meta: Meta {
+            since_sha: session.since_or_zero(),
+            to_sha: collected.to.clone(),
+            to_tree: collected.to_tree.clone(),
+            generated_at: now.to_string(),
+            review_mode: plan.mode,
+            simulated: manner.simulated,
+            codex_cli: decided.codex_cli.clone(),
+            bundle_sha256: bundle_sha256(&collected.bundle),
+            policy_sha256: session.policy.sha256().clone(),
+            reviewer: decided.reviewer.clone(),
+        },
+    }
+}
+
+fn bundle_sha256(bundle: &Bundle) -> Sha256 {
+    bundle.sha256().parse().expect("a bundle's hash is a SHA-256")
+}
+
+fn write_asked(session: &Session<'_>, record: &Record, bundle: &Bundle, plan: &Plan) -> Result<(), Failure> {
+    let host = session.host;
+    record.write(host, "REVIEW_BUNDLE.txt", bundle.shown().as_bytes())?;
+    record.write_json(host, "LEDGER.json", &plan.ledger)?;
+    if plan.mode == ReviewMode::Packet {
+        for (number, part) in (1..).zip(&plan.parts) {
+            record.write(host, &format!("PACKET_{number}.txt"), part.text.as_bytes())?;
+        }
+    }
+    Ok(())
+}
+
+fn write_answered(
+    session: &Session<'_>,
+    record: &Record,
+    verdict: &Verdict,
+    plan: &Plan,
+    decided: &Decided,
+) -> Result<(), Failure> {
+    let host = session.host;
+    for (number, answered) in (1..).zip(&decided.answered) {
+        record.write_json(host, &format!("VERDICT_{number}.json"), &answered.answer)?;
+        record.write(host, &format!("RAW_ANSWER_{number}.txt"), answered.raw.as_bytes())?;
+    }
+    let text = verdict.to_json().map_err(|error| Failure::bug("verdict", error.to_string(), "report this"))?;
+    record.write(host, "CODEX_VERDICT.json", text.as_bytes())?;
+    let mode = match plan.mode {
+        ReviewMode::Bundle => "bundle",
+        ReviewMode::Packet => "packet",
+    };
+    let decision = match verdict.verdict {
+        Decision::Approved => "APPROVED",
+        Decision::Blocked => "BLOCKED",
+    };
+    let meta = record::Meta {
+        since_sha: verdict.meta.since_sha.as_str(),
+        head_sha: verdict.meta.to_sha.as_str(),
+        timestamp: &verdict.meta.generated_at,
+        mode,
+        verdict: decision,
+        tokens: decided.tokens,
+    };
+    record.write_json(host, "META.json", &meta)
+}
+
+/// What the rules find in the history stays there whatever is committed on top, and what may not be healed cannot be.
+fn healable(collected: &Collected, policy: &verdict::Policy) -> bool {
+    let mut blockers = collected.findings.iter().filter(|finding| finding.severity == Severity::Blocker);
+    blockers.all(|finding| {
+        finding.rule != Rule::Secret && policy.healable(&finding.path, &|path| rules::is_protected_from_heal(path))
+    })
+}
