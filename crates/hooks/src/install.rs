@@ -128,23 +128,23 @@ impl Work<'_> {
             Some((scope, value)) if self.site.effective.dir != default => {
                 let former = self.former_dir(value)?;
                 self.forwards(&former)?;
-                self.hook(&own, "pre-push", script::pre_push(&self.site.gate()))?;
-                self.hook(&own, "post-commit", script::post_commit(&self.site.ship()))?;
+                self.hook(&own, "pre-push", &script::pre_push(&self.site.gate()))?;
+                self.hook(&own, "post-commit", &script::post_commit(&self.site.ship()))?;
                 self.point_git_to(&own, scope)?;
                 Ok(own)
             }
             _ => {
                 self.keep_former(&default, "pre-push")?;
-                self.hook(&default, "pre-push", script::pre_push(&self.site.gate()))?;
+                self.hook(&default, "pre-push", &script::pre_push(&self.site.gate()))?;
                 self.keep_former(&default, "post-commit")?;
-                self.hook(&default, "post-commit", script::post_commit(&self.site.ship()))?;
+                self.hook(&default, "post-commit", &script::post_commit(&self.site.ship()))?;
                 Ok(default)
             }
         }
     }
 
-    fn hook(&mut self, dir: &Path, name: &str, bytes: Vec<u8>) -> Result<(), HooksError> {
-        self.put(&dir.join(name), &bytes, 0o755)
+    fn hook(&mut self, dir: &Path, name: &str, bytes: &[u8]) -> Result<(), HooksError> {
+        self.put(&dir.join(name), bytes, 0o755)
     }
 
     /// Copies the hook `name` that is not ours to `name.former`. Ours is written over it only afterwards.
@@ -240,7 +240,7 @@ pub(crate) fn checksums(host: &dyn Host, site: &Site) -> Result<String, HooksErr
     let mut sums = String::new();
     for (path, name) in [(site.policy(), "policy.toml"), (site.gate(), "push-gate"), (site.ship(), "ship")] {
         if let Some(bytes) = host.read(&path)? {
-            sums.push_str(&format!("{}  {name}\n", sha256(&bytes)));
+            sums.extend([&sha256(&bytes), "  ", name, "\n"]);
         }
     }
     Ok(sums)

@@ -1,5 +1,10 @@
 //! Installing into real repositories and pushing with real git.
-#![allow(clippy::disallowed_methods, reason = "the tests set up real files")]
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "the tests set up real files, and fail where they cannot"
+)]
 
 use std::ffi::OsString;
 use std::fs;
