@@ -30,9 +30,7 @@ fn applied(f: &Fixture, repo: &Repo, since: Option<&Oid>, to: &Oid) -> (Oid, Oid
 fn the_patches_of_this_repositorys_own_history_apply() {
     let f = Fixture::new();
     let repo = Repo::open(std::path::Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
-    if repo.is_shallow().unwrap() {
-        panic!("this repository is shallow: git fetch --unshallow");
-    }
+    assert!(!repo.is_shallow().unwrap(), "this repository is shallow: git fetch --unshallow");
     let head = repo.head().unwrap().id().unwrap().clone();
     let history = new_commits(repo.objects(), None, &head).unwrap();
     for commit in history.iter().take(40) {
@@ -96,7 +94,9 @@ proptest! {
         let f = Fixture::new();
         let mut commits = Vec::new();
         for group in &steps {
-            group.iter().for_each(|step| take(&f, step));
+            for step in group {
+                take(&f, step);
+            }
             commits.push(f.commit("step"));
         }
         let repo = f.repo();
