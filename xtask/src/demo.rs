@@ -11,6 +11,7 @@ use clap::Args;
 use fake_model::{Brain, FakeModel, codex_binary};
 use outcome::Failure;
 
+use crate::programs;
 use crate::workshop::{Tool, Workshop, unusable};
 
 /// What the fake model blocks, and how it heals it.
@@ -34,9 +35,7 @@ pub(crate) struct Arguments {
 /// # Errors
 /// The failure of the first step that does not end as it should.
 pub(crate) fn run(workshop: &Workshop, arguments: &Arguments) -> Result<(), Failure> {
-    let programs = ["ship-cli", "push-gate", "install-hooks"];
-    let packages = programs.iter().flat_map(|package| ["--package", package]);
-    workshop.tool("cargo").args(["build", "--quiet"]).args(packages).run("demo-build", "mend what cargo names")?;
+    programs::build(workshop, &["ship-cli", "push-gate", "install-hooks"])?;
     let base = workshop.target("demo");
     fs::create_dir_all(&base).map_err(|error| unusable(&base, &error))?;
     let dir = tempfile::Builder::new().prefix("demo-").tempdir_in(&base).map_err(|error| unusable(&base, &error))?;
@@ -94,7 +93,10 @@ impl<'a> Demo<'a> {
         for dir in ["home", "bin", "clone/configs", "clone/src"] {
             fs::create_dir_all(self.path(dir)).map_err(|error| unusable(&self.path(dir), &error))?;
         }
-        self.tool("git").dir(self.dir).args(["init", "--quiet", "--bare", "--initial-branch=main", "remote"]).run("demo", "see above")?;
+        self.tool("git")
+            .dir(self.dir)
+            .args(["init", "--quiet", "--bare", "--initial-branch=main", "remote"])
+            .run("demo", "see above")?;
         self.git(&["init", "--quiet", "--initial-branch=main"])?;
         self.git(&["remote", "add", "origin", "../remote"])?;
         self.write("Makefile", "test:\n\tpython3 -c 'import ast; ast.parse(open(\"src/greet.py\").read())'\n")?;
@@ -103,7 +105,7 @@ impl<'a> Demo<'a> {
         self.write("configs/ship.toml", &policy)?;
         self.commit("start")?;
         self.git(&["push", "--quiet", "--set-upstream", "origin", "main"])?;
-        self.program("install-hooks").args(["--gate".as_ref(), self.built("push-gate").as_os_str()]).run("demo", "see above")
+        self.program("install-hooks").run("demo", "see above")
     }
 
     /// Puts the Codex CLI on the programs' search path.
@@ -138,7 +140,7 @@ impl<'a> Demo<'a> {
     }
 
     fn program(&self, name: &str) -> Tool {
-        self.tool(self.built(name))
+        self.tool(programs::built(self.workshop, name))
     }
 
     /// A tool in the clone, with a home and a git configuration of the demo's own.
@@ -155,10 +157,6 @@ impl<'a> Demo<'a> {
             .env("GIT_AUTHOR_EMAIL", "agent@example.invalid")
             .env("GIT_COMMITTER_NAME", "agent")
             .env("GIT_COMMITTER_EMAIL", "agent@example.invalid")
-    }
-
-    fn built(&self, name: &str) -> PathBuf {
-        self.workshop.target("debug").join(name)
     }
 
     fn path(&self, name: &str) -> PathBuf {

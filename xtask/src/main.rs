@@ -4,6 +4,8 @@
 
 mod bench;
 mod ci;
+mod demo;
+mod programs;
 mod secrets;
 mod setup;
 mod snapshots;
@@ -34,6 +36,22 @@ enum Task {
     Tidy,
     /// Measure whole programs beside what a user would run instead
     Bench(bench::Arguments),
+    /// Show the whole way in a temporary directory: no key, no network
+    Demo(demo::Arguments),
+    /// Take this repository's branch from commit to push
+    Ship(programs::Passed),
+    /// Have this repository's branch reviewed
+    Review(programs::Passed),
+    /// Advance the baseline of an approved range and push
+    Finish(programs::Passed),
+    /// Have the blockers of the verdict for HEAD mended
+    Heal(programs::Passed),
+    /// Say whether the gate of this repository is in force
+    Doctor(programs::Passed),
+    /// Install the gate and its hooks for this repository
+    InstallHooks(programs::Passed),
+    /// Install every program
+    Install(programs::Install),
 }
 
 impl Task {
@@ -43,6 +61,14 @@ impl Task {
             Self::Ci(arguments) => ci::run(&Workshop::open()?, arguments),
             Self::Tidy => tidy::run(&Workshop::open()?),
             Self::Bench(arguments) => bench::run(arguments),
+            Self::Demo(arguments) => demo::run(&Workshop::open()?, arguments),
+            Self::Ship(passed) => programs::run(&Workshop::open()?, "ship-cli", "ship", passed),
+            Self::Review(passed) => programs::run(&Workshop::open()?, "review-auto", "review-auto", passed),
+            Self::Finish(passed) => programs::run(&Workshop::open()?, "review-finish", "review-finish", passed),
+            Self::Heal(passed) => programs::run(&Workshop::open()?, "autoheal", "autoheal", passed),
+            Self::Doctor(passed) => programs::run(&Workshop::open()?, "doctor-repo", "doctor-repo", passed),
+            Self::InstallHooks(passed) => programs::install_hooks(&Workshop::open()?, passed),
+            Self::Install(arguments) => programs::install(&Workshop::open()?, arguments),
         }
     }
 }

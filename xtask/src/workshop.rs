@@ -122,6 +122,14 @@ impl Tool {
         if self.succeeds()? { Ok(()) } else { Err(Failure::refused(class, format!("`{shown}` failed"), next)) }
     }
 
+    /// Runs it with the terminal of the task. Returns its exit code; `None` when a signal ended it.
+    ///
+    /// # Errors
+    /// `tool-missing` when it cannot be started.
+    pub(crate) fn exit_code(mut self) -> Result<Option<i32>, Failure> {
+        Ok(self.command.status().map_err(|e| self.missing(&e))?.code())
+    }
+
     /// What it prints on stdout, or `None` when it fails or cannot be started: for asking whether a part is there.
     pub(crate) fn answer(mut self) -> Option<String> {
         let output = self.command.stderr(Stdio::null()).output().ok()?;

@@ -1,3 +1,39 @@
 //! `autoheal`: fix the blockers of the verdict for HEAD, inside the allowed paths.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use cli::{Common, Context, Place};
+use outcome::{Exit, Failure};
+use ship::machine::{Limits, Unapproved};
+use ship::{Options, autoheal, teller};
+
+/// Have the blockers of the verdict for HEAD mended inside the policy's directories, as one commit
+#[derive(Parser)]
+#[command(name = "autoheal", version)]
+struct Args {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    place: Place,
+    /// Compare with this remote instead of origin or the only one
+    #[arg(long)]
+    remote: Option<String>,
+}
+
+impl AsRef<Common> for Args {
+    fn as_ref(&self) -> &Common {
+        &self.common
+    }
+}
+
+fn heal(args: Args, cx: &Context) -> Result<Exit, Failure> {
+    let limits = Limits { rounds: 1, unapproved: Unapproved::Refuse, heal: true, push: false };
+    let options = Options::from_environment(&cx.host, args.remote, limits, cx.console.interactive())?;
+    autoheal(&cx.host, &args.place.directory, &options, &teller(&cx.console))?;
+    Ok(Exit::Done)
+}
+
+fn main() -> ExitCode {
+    cli::main(heal)
+}

@@ -1,3 +1,10 @@
 //! `install-hooks`: install the hooks and a copy of the gate outside the work tree.
 
-fn main() {}
+mod args;
+mod run;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main(run::run)
+}

@@ -1,3 +1,10 @@
 //! `push-gate`: the decision on a push.
 
-fn main() {}
+mod args;
+mod run;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main(run::run)
+}

@@ -1,3 +1,10 @@
 //! `review-bundle`: the bundle of a range, or its packets.
 
-fn main() {}
+mod args;
+mod run;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main(run::run)
+}

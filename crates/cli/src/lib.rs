@@ -13,6 +13,7 @@ mod console;
 pub use console::Console;
 
 use std::panic::{self, AssertUnwindSafe};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -25,6 +26,14 @@ pub struct Common {
     /// Print JSON instead of text
     #[arg(long, global = true)]
     pub json: bool,
+}
+
+/// The repository a program works in. Flatten it into the program's own arguments.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Place {
+    /// Work in the repository that this directory is in
+    #[arg(short = 'C', long = "directory", value_name = "DIR", default_value = ".")]
+    pub directory: PathBuf,
 }
 
 /// What a program works with: this machine and the person or program in front of it.

@@ -6,8 +6,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use review_bundle::{Bundle, FileDiff, Header, Note, Version, diff, escape};
-use rules::{Allow, Finding, Severity, apply_allow, scan_blob, scan_change, scan_tree_names};
-use verdict::{Oid, Policy, schema};
+use rules::{Allow, Finding, Rule, Severity, apply_allow, scan_blob, scan_change, scan_tree_names};
+use verdict::{Oid, Policy, policy, schema};
 
 use crate::commit::{Commit, Tag};
 use crate::difference::{Change, Side, Walked, walk};
@@ -57,7 +57,7 @@ pub(crate) fn in_verdict(findings: &[Finding], severity: Severity) -> Vec<schema
 
 /// The findings with the exceptions of `policy` applied.
 pub(crate) fn judged(findings: Vec<Finding>, policy: &Policy) -> Result<Vec<Finding>, RepoError> {
-    let parse = |allow: &verdict::policy::Allow| Allow::new(&allow.rule, allow.path.as_str(), &allow.reason);
+    let parse = |allow: &policy::Allow| Allow::new(&allow.rule, allow.path.as_str(), &allow.reason);
     let allow = policy.rules.allow.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
     Ok(apply_allow(findings, &allow))
 }
@@ -87,6 +87,10 @@ pub fn collect(objects: &Objects, since: Option<&Oid>, to: &Oid, policy: &Policy
     for (file, found) in rendered {
         files.push(file);
         findings.extend(found);
+    }
+    if since.is_none() {
+        // On a first push every file is new, the baseline of an earlier life too: nothing was reviewed before.
+        findings.retain(|finding| finding.rule != Rule::BaselineEdited);
     }
     let findings = judged(findings, policy)?;
     let from = since.as_ref().map_or_else(|| objects.zero(), Commit::id);
@@ -122,6 +126,7 @@ fn judge(objects: &Objects, change: &Change) -> Result<(FileDiff, Vec<Finding>),
         scan_change(&change.path, change.old.map(|it| side(it, old)), change.new.map(|it| side(it, new)));
     if let (Some(content), false) = (new, same_blob(change)) {
         findings.extend(scan_blob(&change.path, content));
+        findings.extend(invalid_policy(&change.path, content));
     }
     let [old_id, new_id] = [change.old, change.new].map(|side| side.map(|side| side.id.to_hex().to_string()));
     let version = |side: Option<Side>, id: &'_ Option<String>| side.zip(id.clone());
@@ -132,6 +137,13 @@ fn judge(objects: &Objects, change: &Change) -> Result<(FileDiff, Vec<Finding>),
         new: new_side.as_ref().map(|(side, id)| Version { mode: side.mode, id, content: new }),
     });
     Ok((file, findings))
+}
+
+/// A policy takes effect once it is pushed, so one that nobody can read must not get there.
+fn invalid_policy(path: &[u8], content: &[u8]) -> Option<Finding> {
+    let error = (path == policy::PATH.as_bytes()).then(|| Policy::parse(content).err())??;
+    let message = escape(error.to_string().as_bytes());
+    Some(Finding { path: path.to_vec(), line: None, rule: Rule::InvalidPolicy, severity: Severity::Blocker, message })
 }
 
 /// Only the mode differs, and not whether it is a link.

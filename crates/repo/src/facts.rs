@@ -5,7 +5,7 @@ use verdict::gate::{
     BASELINE_PATH, Base, BaselineFile, Content, Observed, PushFacts, RangeFacts, ReviewFacts, Tip, Unseen, Update,
     UpdateFacts,
 };
-use verdict::policy::RefClass;
+use verdict::policy::{self, RefClass};
 use verdict::schema::{self, Invalid};
 use verdict::{Oid, Policy, Verdict};
 
@@ -18,9 +18,6 @@ use crate::object::{Kind, Objects};
 use crate::open::Repo;
 use crate::store::VerdictStore;
 use crate::tree::{Entry, FILE, TYPE, Tree};
-
-/// Where the policy is in a tree.
-const POLICY_PATH: &str = "configs/ship.toml";
 
 /// Where the policy comes from when the remote has none: the copy that was pinned when the gate was installed. Without
 /// one the built-in policy holds.
@@ -36,24 +33,26 @@ pub struct PolicySource<'a> {
 /// # Errors
 /// Those of [`Objects::read`]; [`RepoError::Malformed`] for a policy that is none: it is not passed over.
 pub fn policy_at(objects: &Objects, base: Option<&Oid>, source: PolicySource<'_>) -> Result<Policy, RepoError> {
-    let committed = match base {
-        Some(base) => {
-            let (_, commit) = Commit::peel(objects, base)?;
-            find(objects, &commit, POLICY_PATH)?
-        }
-        None => None,
-    };
-    let bytes = match committed {
-        Some(entry) if entry.mode & TYPE == FILE => Some(objects.get_kind(&entry.id, Kind::Blob)?),
-        Some(entry) => {
-            let why = format!("{POLICY_PATH} is no regular file");
-            return Err(RepoError::Malformed { id: entry.id(), kind: "policy", why });
-        }
-        None => source.pinned.map(<[u8]>::to_vec),
-    };
-    let Some(bytes) = bytes else { return Ok(Policy::built_in()) };
+    let committed = base.map(|base| policy_bytes(objects, base)).transpose()?.flatten();
+    let Some(bytes) = committed.or_else(|| source.pinned.map(<[u8]>::to_vec)) else { return Ok(Policy::built_in()) };
     let id = objects.blob_id(&bytes)?;
     Policy::parse(&bytes).map_err(|error| RepoError::Malformed { id, kind: "policy", why: error.to_string() })
+}
+
+/// The policy file in a commit; `None` when it has none.
+///
+/// # Errors
+/// Those of [`Objects::read`]; [`RepoError::Malformed`] for something of that name that is no regular file.
+pub fn policy_bytes(objects: &Objects, commit: &Oid) -> Result<Option<Vec<u8>>, RepoError> {
+    let (_, commit) = Commit::peel(objects, commit)?;
+    match find(objects, &commit, policy::PATH)? {
+        Some(entry) if entry.mode & TYPE == FILE => objects.get_kind(&entry.id, Kind::Blob).map(Some),
+        Some(entry) => {
+            let why = format!("{} is no regular file", policy::PATH);
+            Err(RepoError::Malformed { id: entry.id(), kind: "policy", why })
+        }
+        None => Ok(None),
+    }
 }
 
 /// Looks at everything the gate has to know of a push.

@@ -11,6 +11,7 @@
 mod binary;
 mod bundle;
 mod change;
+mod compare;
 mod diff;
 mod escape;
 mod header;

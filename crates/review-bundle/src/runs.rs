@@ -5,6 +5,8 @@ use std::ops::Range;
 use imara_diff::{Algorithm, Diff, InternedInput, Interner, Token};
 use memchr::{memchr_iter, memrchr};
 
+use crate::compare::{Marks, compare};
+
 /// Lines of the old text replaced by lines of the new one. One side may be empty, not both.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Run {
@@ -24,24 +26,8 @@ pub(crate) struct Lines {
 
 impl Lines {
     fn all(text: &[u8]) -> Self {
-        Self::between(text, 0, 0)
+        Self { first: 0, count: count_lines(text), bytes: 0..text.len() }
     }
-
-    /// All lines but the first `head` and the last `tail` bytes.
-    fn between(text: &[u8], head: usize, tail: usize) -> Self {
-        let bytes = head..text.len() - tail;
-        Self { first: count_lines(&text[..head]), count: count_lines(&text[bytes.clone()]), bytes }
-    }
-}
-
-/// Lines up to which any text is compared line by line.
-const ANY_TEXT: usize = 50_000;
-
-/// Whether the lines are many and nearly all the same, as no text is that people write: comparing them takes quadratic
-/// time, so they are replaced as a whole.
-fn is_repetitive(input: &InternedInput<&[u8]>) -> bool {
-    let lines = input.before.len() + input.after.len();
-    lines > ANY_TEXT && (input.interner.num_tokens() as usize) < lines / 64
 }
 
 /// How many lines `text` has; the last one may lack its line feed.
@@ -64,16 +50,30 @@ pub(crate) fn runs(old: &[u8], new: &[u8]) -> Vec<Run> {
     let head = common_head(old, new);
     let tail = common_tail(&old[head..], &new[head..]);
     let input = InternedInput::new(&old[head..old.len() - tail], &new[head..new.len() - tail]);
-    if is_repetitive(&input) {
-        return vec![Run { old: Lines::between(old, head, tail), new: Lines::between(new, head, tail) }];
-    }
-    // Not the histogram algorithm: it recurses once a line and takes quadratic time on texts made for that.
-    let mut diff = Diff::compute(Algorithm::Myers, &input);
-    diff.postprocess_lines(&input);
+    let (deleted, added) = compare(&input.before, &input.after, input.interner.num_tokens());
+    let diff = settled(&input, &deleted, &added);
     let lines_before = count_lines(&old[..head]);
     let mut old_lines = Cursor::new(&input.before, &input.interner, head, lines_before);
     let mut new_lines = Cursor::new(&input.after, &input.interner, head, lines_before);
     diff.hunks().map(|hunk| Run { old: old_lines.take(&hunk.before), new: new_lines.take(&hunk.after) }).collect()
+}
+
+/// Returns the marked lines as a difference in which every run is where a reader expects it: moved along equal lines to
+/// where the indentation says that a block starts.
+fn settled(input: &InternedInput<&[u8]>, deleted: &Marks, added: &Marks) -> Diff {
+    // The library takes no marks. It is given texts that differ in nothing but the marked lines, and finds these at once.
+    let unchanged = u32::try_from(deleted.iter().filter(|mark| !**mark).count()).expect("lines are counted in 31 bits");
+    let mut foreign = unchanged..;
+    let mut labels = |marks: &Marks| -> Vec<Token> {
+        let mut same = 0..unchanged;
+        let label = |&mark| if mark { foreign.next() } else { same.next() };
+        marks.iter().map(label).map(|label| Token(label.expect("both texts have the same lines unmarked"))).collect()
+    };
+    let (before, after) = (labels(deleted), labels(added));
+    let mut diff = Diff::default();
+    diff.compute_with(Algorithm::Myers, &before, &after, foreign.start);
+    diff.postprocess_lines(input);
+    diff
 }
 
 /// Unchanged lines next to the first and the last change that are compared all the same, so that a change can slide
@@ -181,9 +181,15 @@ mod tests {
     }
 
     #[test]
-    fn many_equal_lines_are_replaced_as_a_whole() {
+    fn many_equal_lines_are_compared_too() {
         let (old, new) = ("\n".repeat(60_000), ["a\n", &"\n".repeat(50_000), "b\n", &"\n".repeat(1000)].concat());
-        assert_eq!(check(&old, &new), "0,59064>0,50066");
+        assert_eq!(check(&old, &new), "0,0>0,1 50000,9000>50001,1");
+    }
+
+    #[test]
+    fn runs_slide_to_where_a_block_starts() {
+        let (one, two) = ("def one():\n    pass\n\n", "def two():\n    pass\n\n");
+        assert_eq!(check(&[one, one].concat(), &[one, two, one].concat()), "3,0>3,3");
     }
 
     #[test]

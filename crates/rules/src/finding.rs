@@ -76,6 +76,8 @@ rules! {
     OpaqueExecutable => "opaque-executable",
     /// The reviewed baseline was changed by the change under review.
     BaselineEdited => "baseline-edited",
+    /// A policy that cannot be read: on the remote it would refuse every later push, also the one that mends it.
+    InvalidPolicy => "invalid-policy",
     /// Content that was to be scanned and was not given.
     Unseen => "unseen",
 }
@@ -88,7 +90,7 @@ impl Rule {
 
     /// Whether an allow list may lift it: not what would let a change vouch for itself, nor what was not seen.
     pub const fn is_allowable(self) -> bool {
-        !matches!(self, Self::BaselineEdited | Self::Unseen)
+        !matches!(self, Self::BaselineEdited | Self::InvalidPolicy | Self::Unseen)
     }
 }
 

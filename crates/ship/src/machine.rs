@@ -5,6 +5,8 @@
 //! which are other types, start a heal.
 //! **Invariant:** every path ends: each heal uses up one of a bounded number of rounds.
 
+use std::fmt;
+
 use outcome::Failure;
 use serde::{Deserialize, Serialize};
 
@@ -138,7 +140,8 @@ pub enum Command {
 }
 
 /// How a run ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "status", rename_all = "snake_case")]
 pub enum End {
     /// The remote had it all.
     NothingToDo,
@@ -147,7 +150,19 @@ pub enum End {
     /// Pushed and read back.
     Pushed,
     /// Refused, blocked or broken off.
+    #[serde(skip)]
     Failed(Failure),
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NothingToDo => f.write_str("nothing to do: the remote has it all"),
+            Self::Approved => f.write_str("approved; nothing was pushed"),
+            Self::Pushed => f.write_str("shipped"),
+            Self::Failed(failure) => failure.fmt(f),
+        }
+    }
 }
 
 /// What follows: a command from a new state, or the end.

@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use hooks::{Site, installed_dir};
 use host::Host;
 use outcome::Failure;
-use repo::{Commit, Git, Head, PolicySource, Repo, Tree, VerdictStore, is_ancestor, merge_base, policy_at};
+use repo::{
+    Commit, Git, Head, PolicySource, Repo, Tree, VerdictStore, is_ancestor, merge_base, policy_at, policy_bytes,
+};
 use review_bundle::escape;
 use verdict::policy::RefClass;
-use verdict::{Oid, Policy, Sha256};
+use verdict::{Oid, Policy};
 
 use crate::machine::Remote;
 
@@ -33,6 +35,8 @@ pub(crate) struct Session<'a> {
     pub(crate) head: Oid,
     /// The policy that judges the range.
     pub(crate) policy: Policy,
+    /// The remote has that policy.
+    pub(crate) policy_at_remote: bool,
     /// The policy that was pinned when the gate was installed.
     pub(crate) pinned: Option<Vec<u8>>,
     /// The directory of the hooks, if the gate is among them.
@@ -69,8 +73,9 @@ impl<'a> Session<'a> {
         let site = Site::observe(host, &root)?;
         let pinned = host.read(&site.policy())?;
         let hooks = installed_dir(host, &site)?;
+        let policy_at_remote = before.is_some_and(|id| matches!(policy_bytes(repo.objects(), id), Ok(Some(_))));
         let policy = policy_at(repo.objects(), before, PolicySource { pinned: pinned.as_deref() })?;
-        Ok(Self { host, repo, root, remote, target, since, head, policy, pinned, hooks, standing })
+        Ok(Self { host, repo, root, remote, target, since, head, policy, policy_at_remote, pinned, hooks, standing })
     }
 
     /// The remote's id, zeros where it has none.
@@ -94,13 +99,10 @@ impl<'a> Session<'a> {
     /// Where the policy comes from, for a person.
     #[must_use]
     pub(crate) fn policy_from(&self) -> &'static str {
-        let is = |bytes: &[u8]| Sha256::of(bytes) == *self.policy.sha256();
-        if self.pinned.as_deref().is_some_and(is) {
-            "as pinned"
-        } else if self.policy == Policy::built_in() {
-            "built in"
-        } else {
-            "as the remote has it"
+        match (self.policy_at_remote, &self.pinned) {
+            (true, _) => "as the remote has it",
+            (false, Some(_)) => "as pinned",
+            (false, None) => "built in",
         }
     }
 

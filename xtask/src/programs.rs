@@ -1,0 +1,79 @@
+//! The programs of this workspace as tasks: built, then run in the caller's place.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::Command;
+
+use clap::Args;
+use outcome::Failure;
+
+use crate::workshop::Workshop;
+
+/// Arguments that go on to the program as they are.
+#[derive(Args)]
+#[command(disable_help_flag = true)]
+pub(crate) struct Passed {
+    #[arg(value_name = "ARGUMENTS", trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<OsString>,
+}
+
+#[derive(Args)]
+pub(crate) struct Install {
+    /// Install below this directory instead of cargo's own
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
+}
+
+/// Builds `package` and becomes its program `name`. The Codex CLI that `setup` installed is found after any on `PATH`.
+///
+/// # Errors
+/// When it cannot be built or started; else this does not return.
+pub(crate) fn run(workshop: &Workshop, package: &str, name: &str, passed: &Passed) -> Result<(), Failure> {
+    build(workshop, &[package])?;
+    let program = built(workshop, name);
+    let mut path = std::env::var_os("PATH").unwrap_or_default();
+    path.push(":");
+    path.push(workshop.target("tools/codex/node_modules/.bin"));
+    let error = Command::new(&program).args(&passed.arguments).env("PATH", path).exec();
+    Err(Failure::not_ready("program", format!("{}: {error}", program.display()), "build it: cargo build"))
+}
+
+/// `install-hooks` wants the gate and ship beside it.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn install_hooks(workshop: &Workshop, passed: &Passed) -> Result<(), Failure> {
+    build(workshop, &["push-gate", "ship-cli"])?;
+    run(workshop, "install-hooks", "install-hooks", passed)
+}
+
+/// Installs every program of `bins/`.
+///
+/// # Errors
+/// When cargo cannot install one.
+pub(crate) fn install(workshop: &Workshop, arguments: &Install) -> Result<(), Failure> {
+    let bins = workshop.root().join("bins");
+    for package in workshop.metadata.workspace_packages() {
+        let Some(dir) = package.manifest_path.parent().filter(|dir| dir.starts_with(&bins)) else { continue };
+        let root = arguments.root.iter().flat_map(|root| [OsStr::new("--root"), root.as_os_str()]);
+        let args = [OsStr::new("install"), "--locked".as_ref(), "--quiet".as_ref(), "--path".as_ref(), dir.as_ref()];
+        println!("installing {}", package.name);
+        workshop.tool("cargo").args(args.into_iter().chain(root)).run("install-failed", "mend what cargo names")?;
+    }
+    Ok(())
+}
+
+/// Builds packages as cargo does by default.
+///
+/// # Errors
+/// When cargo cannot.
+pub(crate) fn build(workshop: &Workshop, packages: &[&str]) -> Result<(), Failure> {
+    let packages = packages.iter().flat_map(|package| ["--package", package]);
+    workshop.tool("cargo").args(["build", "--quiet"]).args(packages).run("build-failed", "mend what cargo names")
+}
+
+/// Where [`build`] leaves a program.
+pub(crate) fn built(workshop: &Workshop, name: &str) -> PathBuf {
+    workshop.target("debug").join(name)
+}
