@@ -18,7 +18,7 @@ const PATIENCE: u64 = 1 << 25;
 
 /// How many edits from each end are looked ahead at most, while the patience lasts and after it.
 const AHEAD: usize = 512;
-const HASTE: usize = 32;
+const HASTE: usize = 16;
 
 /// Returns which lines of `old` are deleted and which of `new` are added; the others are the same in the same order.
 /// `kinds` is greater than every token.
@@ -33,7 +33,9 @@ pub(crate) fn compare(old: &[Token], new: &[Token], kinds: u32) -> (Marks, Marks
 
 fn presence(tokens: &[Token], kinds: u32) -> Vec<bool> {
     let mut present = vec![false; kinds as usize];
-    tokens.iter().for_each(|token| present[token.0 as usize] = true);
+    for token in tokens {
+        present[token.0 as usize] = true;
+    }
     present
 }
 
@@ -52,7 +54,9 @@ impl Kept {
 
     fn marks(&self, lines: usize, changed: &[bool]) -> Marks {
         let mut marks = vec![true; lines];
-        self.places.iter().zip(changed).for_each(|(&place, &changed)| marks[place] = changed);
+        for (&place, &changed) in self.places.iter().zip(changed) {
+            marks[place] = changed;
+        }
         marks
     }
 }
@@ -85,15 +89,12 @@ impl<'a> Search<'a> {
         let mut areas = vec![Area { old: 0..self.old.len(), new: 0..self.new.len() }];
         while let Some(area) = areas.pop() {
             let area = self.trimmed(area);
-            match self.split(&area) {
-                Some((old, new)) => {
-                    areas.push(Area { old: old..area.old.end, new: new..area.new.end });
-                    areas.push(Area { old: area.old.start..old, new: area.new.start..new });
-                }
-                None => {
-                    self.deleted[area.old].fill(true);
-                    self.added[area.new].fill(true);
-                }
+            if let Some((old, new)) = self.split(&area) {
+                areas.push(Area { old: old..area.old.end, new: new..area.new.end });
+                areas.push(Area { old: area.old.start..old, new: area.new.start..new });
+            } else {
+                self.deleted[area.old].fill(true);
+                self.added[area.new].fill(true);
             }
         }
     }

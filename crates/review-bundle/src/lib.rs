@@ -19,6 +19,7 @@ mod hunk;
 mod ledger;
 mod packet;
 mod runs;
+mod settle;
 
 pub use bundle::{Bundle, Header, Note};
 pub use change::{Change, Version, sha256};

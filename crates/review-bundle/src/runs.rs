@@ -2,10 +2,11 @@
 
 use std::ops::Range;
 
-use imara_diff::{Algorithm, Diff, InternedInput, Interner, Token};
+use imara_diff::{InternedInput, Interner, Token};
 use memchr::{memchr_iter, memrchr};
 
-use crate::compare::{Marks, compare};
+use crate::compare::compare;
+use crate::settle::settled;
 
 /// Lines of the old text replaced by lines of the new one. One side may be empty, not both.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,29 +52,11 @@ pub(crate) fn runs(old: &[u8], new: &[u8]) -> Vec<Run> {
     let tail = common_tail(&old[head..], &new[head..]);
     let input = InternedInput::new(&old[head..old.len() - tail], &new[head..new.len() - tail]);
     let (deleted, added) = compare(&input.before, &input.after, input.interner.num_tokens());
-    let diff = settled(&input, &deleted, &added);
     let lines_before = count_lines(&old[..head]);
     let mut old_lines = Cursor::new(&input.before, &input.interner, head, lines_before);
     let mut new_lines = Cursor::new(&input.after, &input.interner, head, lines_before);
-    diff.hunks().map(|hunk| Run { old: old_lines.take(&hunk.before), new: new_lines.take(&hunk.after) }).collect()
-}
-
-/// Returns the marked lines as a difference in which every run is where a reader expects it: moved along equal lines to
-/// where the indentation says that a block starts.
-fn settled(input: &InternedInput<&[u8]>, deleted: &Marks, added: &Marks) -> Diff {
-    // The library takes no marks. It is given texts that differ in nothing but the marked lines, and finds these at once.
-    let unchanged = u32::try_from(deleted.iter().filter(|mark| !**mark).count()).expect("lines are counted in 31 bits");
-    let mut foreign = unchanged..;
-    let mut labels = |marks: &Marks| -> Vec<Token> {
-        let mut same = 0..unchanged;
-        let label = |&mark| if mark { foreign.next() } else { same.next() };
-        marks.iter().map(label).map(|label| Token(label.expect("both texts have the same lines unmarked"))).collect()
-    };
-    let (before, after) = (labels(deleted), labels(added));
-    let mut diff = Diff::default();
-    diff.compute_with(Algorithm::Myers, &before, &after, foreign.start);
-    diff.postprocess_lines(input);
-    diff
+    let hunks = settled(&input, &deleted, &added);
+    hunks.iter().map(|hunk| Run { old: old_lines.take(&hunk.before), new: new_lines.take(&hunk.after) }).collect()
 }
 
 /// Unchanged lines next to the first and the last change that are compared all the same, so that a change can slide
@@ -214,7 +197,9 @@ mod tests {
         #[test]
         fn outside_the_runs_both_texts_are_the_same(old in text(), new in text()) {
             let (mut from, mut to) = (0, 0);
-            for run in runs(&old, &new) {
+            for (index, run) in runs(&old, &new).into_iter().enumerate() {
+                prop_assert!(!run.old.bytes.is_empty() || !run.new.bytes.is_empty());
+                prop_assert!(index == 0 || run.old.bytes.start > from);
                 prop_assert_eq!(&old[from..run.old.bytes.start], &new[to..run.new.bytes.start]);
                 prop_assert_eq!(run.old.count, count_lines(&old[run.old.bytes.clone()]));
                 prop_assert_eq!(run.new.count, count_lines(&new[run.new.bytes.clone()]));
