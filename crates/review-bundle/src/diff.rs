@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use crate::binary;
 use crate::change::{Blob, Change, Kind, Version, has_nul, is_type_change};
-use crate::escape::{Keep, escape, measure, pieces};
+use crate::escape::{Keep, escape, pieces};
 use crate::header::{Form, header, manifest_line, remarks, status};
 use crate::hunk::{Hunk, hunks};
 use crate::ledger::Side;
@@ -39,9 +39,8 @@ pub(crate) struct Section {
     /// How many lines were deleted and added.
     pub(crate) deleted: u64,
     pub(crate) added: u64,
-    /// How many characters of the body are shown as an escape, and its bytes when shown.
+    /// How many characters of the body are shown as an escape.
     pub(crate) escapes: u64,
-    pub(crate) shown_body: usize,
 }
 
 /// Returns the difference of one path. Its time grows with the size of both versions, whatever is in them.
@@ -133,18 +132,16 @@ impl Section {
             .then(|| new.and_then(|version| version.content).unwrap_or_default().to_vec());
         let runs = if same { Vec::new() } else { runs(old_text.bytes(), new_text.bytes()) };
         let (hunks, body) = hunks(old_text.bytes(), new_text.bytes(), &runs);
-        let measured = measure(&body);
         Self {
             old: old_blob,
             new: new_blob,
-            hunks,
             literal,
             changed_old: ranges(&runs, |run| &run.old.bytes),
             changed_new: ranges(&runs, |run| &run.new.bytes),
             deleted: runs.iter().map(|run| run.old.count).sum(),
             added: runs.iter().map(|run| run.new.count).sum(),
-            escapes: measured.escapes,
-            shown_body: measured.shown,
+            escapes: hunks.iter().map(|hunk| hunk.measure.escapes).sum(),
+            hunks,
             body,
         }
     }
@@ -160,7 +157,7 @@ impl Section {
 
     /// Bytes of the hunks when shown.
     pub(crate) fn shown_body_len(&self) -> usize {
-        self.shown_body + self.hunks.iter().map(|hunk| hunk.place.to_string().len()).sum::<usize>()
+        self.hunks.iter().map(Hunk::shown_len).sum()
     }
 
     pub(crate) fn write_shown_body(&self, out: &mut impl Write) -> io::Result<()> {

@@ -39,11 +39,16 @@ pub fn escape_text(bytes: &[u8]) -> String {
 
 fn escaped(bytes: &[u8], keep: Keep) -> String {
     let mut text = String::with_capacity(bytes.len());
+    push_escaped(&mut text, bytes, keep);
+    text
+}
+
+/// Appends `bytes`, escaped.
+pub(crate) fn push_escaped(text: &mut String, bytes: &[u8], keep: Keep) {
     let Ok(_) = pieces(bytes, keep, |piece| -> Result<(), Infallible> {
         text.push_str(piece.shown);
         Ok(())
     });
-    text
 }
 
 /// How long some bytes are when escaped.
@@ -95,7 +100,7 @@ pub(crate) fn pieces<E>(bytes: &[u8], keep: Keep, mut emit: impl FnMut(Piece<'_>
         let end = at + token.len;
         if let Some(escape) = token.escape {
             emit_clean(bytes, clean..at, &mut emit)?;
-            emit(Piece { raw: at..end, shown: &escape, is_escape: true })?;
+            emit(Piece { raw: at..end, shown: escape.text(), is_escape: true })?;
             escapes += 1;
             clean = end;
         }
@@ -131,7 +136,7 @@ fn plain_prefix(bytes: &[u8], keep: Keep) -> usize {
 /// What stands at one place: a character or a byte that is none, and its escape if it needs one.
 struct Token {
     len: usize,
-    escape: Option<String>,
+    escape: Option<Escape>,
 }
 
 impl Token {
@@ -139,14 +144,46 @@ impl Token {
         let rest = &bytes[at..];
         let first = *rest.first()?;
         Some(match decode(rest) {
-            None => Self { len: 1, escape: Some(format!("\\x{{{first:02x}}}")) },
+            None => Self { len: 1, escape: Some(Escape::new(b'x', first.into(), 2)) },
             Some(c) if c.is_ascii() && keep.is_plain(first) => Self { len: 1, escape: None },
             Some('\\') if !starts_an_escape(rest) => Self { len: 1, escape: None },
             Some(c) if c.is_ascii() || is_deceptive(c) => {
-                Self { len: c.len_utf8(), escape: Some(format!("\\u{{{:x}}}", u32::from(c))) }
+                Self { len: c.len_utf8(), escape: Some(Escape::new(b'u', c.into(), 1)) }
             }
             Some(c) => Self { len: c.len_utf8(), escape: None },
         })
+    }
+}
+
+/// An escape as it is shown, at the end of as many bytes as the longest one has. Files may be made of nothing else.
+struct Escape {
+    bytes: [u8; r"\u{10ffff}".len()],
+    start: usize,
+}
+
+impl Escape {
+    /// `\`, `kind`, and `number` in at least `digits` hex digits.
+    fn new(kind: u8, mut number: u32, digits: usize) -> Self {
+        let mut escape = Self { bytes: *br"\u{10ffff}", start: r"\u{10ffff}".len() };
+        escape.prepend(b'}');
+        let end = escape.start;
+        while number > 0 || end - escape.start < digits {
+            escape.prepend(b"0123456789abcdef"[(number % 16) as usize]);
+            number /= 16;
+        }
+        for byte in [b'{', kind, b'\\'] {
+            escape.prepend(byte);
+        }
+        escape
+    }
+
+    fn prepend(&mut self, byte: u8) {
+        self.start -= 1;
+        self.bytes[self.start] = byte;
+    }
+
+    fn text(&self) -> &str {
+        str::from_utf8(&self.bytes[self.start..]).expect("an escape is ASCII")
     }
 }
 
@@ -157,7 +194,7 @@ fn starts_an_escape(rest: &[u8]) -> bool {
 /// The UTF-8 character at the start of `bytes`.
 fn decode(bytes: &[u8]) -> Option<char> {
     let len = match *bytes.first()? {
-        0..0x80 => 1,
+        ascii @ 0..0x80 => return Some(char::from(ascii)),
         0xc2..0xe0 => 2,
         0xe0..0xf0 => 3,
         0xf0..0xf5 => 4,

@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use memchr::{memchr, memrchr};
 
+use crate::escape::{Measure, measure};
 use crate::runs::{Lines, Run};
 
 /// Unchanged lines shown before and after a change.
@@ -14,6 +15,11 @@ const CONTEXT: u64 = 3;
 
 /// What follows a line that has no line feed.
 pub(crate) const NO_FEED: &str = "\\ No newline at end of file\n";
+
+/// What follows a line in the body.
+pub(crate) fn feed_mark(fed: bool) -> &'static str {
+    if fed { "" } else { NO_FEED }
+}
 
 /// One hunk. Its lines are in the body of the section that owns it.
 #[derive(Debug, Clone)]
@@ -24,6 +30,15 @@ pub(crate) struct Hunk {
     pub(crate) new_at: u64,
     /// Its lines in the body.
     pub(crate) body: Range<usize>,
+    /// How long they are when shown.
+    pub(crate) measure: Measure,
+}
+
+impl Hunk {
+    /// Bytes of its header and its lines when shown.
+    pub(crate) fn shown_len(&self) -> usize {
+        self.place.to_string().len() + self.measure.shown
+    }
 }
 
 /// Which lines a hunk is about. `Display` is the hunk's header.
@@ -104,6 +119,7 @@ impl<'a> Group<'a> {
             old_at: self.before.bytes.start as u64,
             new_at: new_at as u64,
             body: start..body.0.len(),
+            measure: measure(&body.0[start..]),
         }
     }
 
@@ -171,6 +187,11 @@ impl Line<'_> {
     /// Bytes it has in the text it is of.
     pub(crate) fn len(&self) -> u64 {
         self.text.len() as u64 + u64::from(self.fed)
+    }
+
+    /// Bytes it has in the body, with its sign and what follows it.
+    pub(crate) fn body_len(&self) -> usize {
+        1 + self.text.len() + 1 + feed_mark(self.fed).len()
     }
 }
 

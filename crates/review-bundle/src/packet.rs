@@ -7,8 +7,8 @@
 use crate::bundle::{Bundle, READING};
 use crate::change::sha256;
 use crate::diff::{FileDiff, Section};
-use crate::escape::{escape_text, fitting, measure};
-use crate::hunk::{BodyLines, Hunk, Line, NO_FEED, Place};
+use crate::escape::{Keep, fitting, measure, push_escaped};
+use crate::hunk::{BodyLines, Hunk, Line, NO_FEED, Place, feed_mark};
 use crate::ledger::{Entry, Ledger, LedgerGap, Named, Record, SCHEMA, Side, Span, check};
 
 /// How large and how many packets may be.
@@ -139,7 +139,8 @@ const _: () = assert!(GOES_ON.len() <= MARK_MAX);
 struct Packer {
     limits: Limits,
     done: Vec<String>,
-    /// The lists of the open packet.
+    /// The id and the lists of the open packet.
+    id: String,
     files: String,
     diff: String,
     entries: Vec<Entry>,
@@ -153,14 +154,10 @@ struct Packer {
 struct Current<'a> {
     file: &'a FileDiff,
     section: &'a Section,
-}
-
-impl Current<'_> {
+    /// The file's line in the list of every packet that has something of it.
+    listing: &'a str,
     /// The header in every packet but the first that has lines of the section.
-    fn continued(&self) -> String {
-        let path = self.file.shown_path();
-        format!("diff --git a/{path} b/{path}\n(continued)\n")
-    }
+    continued: &'a str,
 }
 
 impl Packer {
@@ -168,6 +165,7 @@ impl Packer {
         Self {
             limits,
             done: Vec::new(),
+            id: packet_id(0),
             files: String::new(),
             diff: String::new(),
             entries: Vec::new(),
@@ -186,24 +184,25 @@ impl Packer {
         if self.diff.is_empty() {
             return;
         }
-        self.done.push([BEFORE, &self.files, BETWEEN, &self.diff, AFTER, READING].concat());
+        let text = [BEFORE, &self.files, BETWEEN, &self.diff, AFTER, READING].concat();
+        debug_assert!(text.len() <= self.limits.packet_cap, "callers ask first whether something fits");
+        self.done.push(text);
+        self.id = packet_id(self.done.len());
         self.files.clear();
         self.diff.clear();
         (self.listed, self.headed) = (false, false);
     }
 
-    /// Appends `text` to the open packet. The caller made sure that it fits.
-    fn put(&mut self, text: &str) -> Result<(), PacketError> {
+    /// The diff of the open packet, for something that fits.
+    fn open(&mut self) -> Result<&mut String, PacketError> {
         if self.done.len() >= self.limits.max_packets {
             return Err(PacketError::TooMany { max: self.limits.max_packets });
         }
-        self.diff.push_str(text);
-        debug_assert!(FRAME + self.files.len() + self.diff.len() <= self.limits.packet_cap);
-        Ok(())
+        Ok(&mut self.diff)
     }
 
     fn file(&mut self, file: &FileDiff) -> Result<(), PacketError> {
-        let listing = file.short_line();
+        let (listing, continued) = (file.short_line(), continued(file));
         let headers: Vec<String> = file.sections.iter().map(|section| section.shown_header(&file.path)).collect();
         let names = listing.len() + headers.iter().map(String::len).sum::<usize>();
         let whole = names + file.sections.iter().map(Section::shown_body_len).sum::<usize>();
@@ -219,20 +218,17 @@ impl Packer {
         // The packet that names a file has every header of it, also when the lines are elsewhere.
         let apart = whole > self.room() + listing.len() && headers.len() > 1;
         if apart {
-            self.put(&headers.concat())?;
+            self.open()?.push_str(&headers.concat());
         }
         for (section, header) in file.sections.iter().zip(&headers) {
             self.headed = !apart;
             if !apart {
-                self.put(header)?;
+                self.open()?.push_str(header);
             }
-            section.hunks.iter().try_for_each(|hunk| self.hunk(Current { file, section }, hunk))?;
+            let current = Current { file, section, listing: &listing, continued: &continued };
+            section.hunks.iter().try_for_each(|hunk| self.hunk(current, hunk))?;
         }
         Ok(())
-    }
-
-    fn list_cost(&self, listing: &str) -> usize {
-        if self.listed { 0 } else { listing.len() }
     }
 
     fn list(&mut self, listing: &str) {
@@ -252,35 +248,36 @@ impl Packer {
             path: file.shown_path(),
             old: file.old.as_ref().map(Named::of),
             new: file.new.as_ref().map(Named::of),
-            named_in: packet_id(self.done.len()),
+            named_in: self.id.clone(),
             spans: Vec::new(),
         });
     }
 
     /// Enters in the ledger that the open packet shows bytes of the last named file.
     fn cover(&mut self, side: Side, start: u64, end: u64) {
-        let packet = packet_id(self.done.len());
         let spans = &mut self.entries.last_mut().expect("a file is named before its lines").spans;
         match spans.iter_mut().rev().find(|span| span.side == side) {
-            Some(last) if last.end == start && last.packet == packet => last.end = end,
-            _ => spans.push(Span { side, start, end, packet }),
+            Some(last) if last.end == start && last.packet == self.id => last.end = end,
+            _ => spans.push(Span { side, start, end, packet: self.id.clone() }),
         }
     }
 
     /// Bytes of the headers that lines of `current` need in the open packet.
     fn lead(&self, current: Current<'_>) -> usize {
-        if self.headed { 0 } else { current.continued().len() + self.list_cost(&current.file.short_line()) }
+        let listing = if self.listed { 0 } else { current.listing.len() };
+        if self.headed { 0 } else { current.continued.len() + listing }
     }
 
-    /// Appends lines of `current` with the headers they need.
-    fn put_lines(&mut self, current: Current<'_>, place: &str, lines: &str) -> Result<(), PacketError> {
+    /// Returns the diff of the open packet for lines of `current` at `place`, after the headers they need.
+    fn open_at(&mut self, current: Current<'_>, place: &str) -> Result<&mut String, PacketError> {
         if !self.headed {
-            self.list(&current.file.short_line());
-            self.put(&current.continued())?;
+            self.list(current.listing);
+            self.open()?.push_str(current.continued);
             self.headed = true;
         }
-        self.put(place)?;
-        self.put(lines)
+        let diff = self.open()?;
+        diff.push_str(place);
+        Ok(diff)
     }
 
     /// Whether `bytes` of lines, with the headers they need, fit in the open packet.
@@ -290,67 +287,66 @@ impl Packer {
 
     /// Whether they would fit in a new one.
     fn fits_in_new(&self, current: Current<'_>, bytes: usize) -> bool {
-        let headers = current.continued().len() + current.file.short_line().len();
-        FRAME + headers + bytes <= self.limits.packet_cap
+        FRAME + current.continued.len() + current.listing.len() + bytes <= self.limits.packet_cap
     }
 
     fn hunk(&mut self, current: Current<'_>, hunk: &Hunk) -> Result<(), PacketError> {
-        let (body, place) = (current.section.body_of(hunk), hunk.place.to_string());
-        let (mut cursor, bytes) = (Cursor::at(hunk), place.len() + measure(body).shown);
-        if !self.fits(current, bytes) {
-            if !self.fits_in_new(current, bytes) {
-                return self.lines(current, cursor, body);
+        if !self.fits(current, hunk.shown_len()) {
+            if !self.fits_in_new(current, hunk.shown_len()) {
+                return self.lines(current, hunk);
             }
             self.close();
         }
-        self.put_lines(current, &place, &escape_text(body))?;
+        self.put(current, hunk.place, Cursor::at(hunk), current.section.body_of(hunk))
+    }
+
+    /// Puts the lines of a hunk that is larger than a packet. Unchanged lines go where a changed line next to them goes,
+    /// if they fit: they are not under review, and alone they would make a packet of nothing.
+    fn lines(&mut self, current: Current<'_>, hunk: &Hunk) -> Result<(), PacketError> {
+        let body = current.section.body_of(hunk);
+        let mut part = Part::at(Cursor::at(hunk));
+        let mut run = part;
         for line in BodyLines(body) {
+            let alone = Part::of(run.end, &line, body, hunk);
+            run = run.and(alone);
+            if line.sign == b' ' {
+                continue;
+            }
+            if self.fits(current, part.and(run).bytes()) {
+                part = part.and(run);
+            } else if self.fits_in_new(current, alone.bytes()) {
+                self.part(current, body, part)?;
+                self.close();
+                part = if self.fits_in_new(current, run.bytes()) { run } else { alone };
+            } else {
+                self.part(current, body, part)?;
+                self.long_line(current, alone.start, &line)?;
+                part = Part::at(alone.end);
+            }
+            run = Part::at(alone.end);
+        }
+        if part.shown > 0 && self.fits(current, part.and(run).bytes()) {
+            part = part.and(run);
+        }
+        self.part(current, body, part)
+    }
+
+    fn part(&mut self, current: Current<'_>, body: &[u8], part: Part) -> Result<(), PacketError> {
+        match &body[part.start.body..part.end.body] {
+            [] => Ok(()),
+            lines => self.put(current, part.place(), part.start, lines),
+        }
+    }
+
+    /// Puts lines that fit, and enters in the ledger what of them changed.
+    fn put(&mut self, current: Current<'_>, place: Place, mut cursor: Cursor, lines: &[u8]) -> Result<(), PacketError> {
+        push_escaped(self.open_at(current, &place.to_string())?, lines, Keep::Text);
+        for line in BodyLines(lines) {
             if let Some((side, start)) = cursor.changed(&line) {
                 self.cover(side, start, start + line.len());
             }
             cursor.pass(&line);
         }
-        Ok(())
-    }
-
-    /// Puts the lines of a hunk that is larger than a packet. Unchanged lines go where a changed line next to them goes,
-    /// if they fit: they are not under review, and alone they would make a packet of nothing.
-    fn lines(&mut self, current: Current<'_>, mut cursor: Cursor, body: &[u8]) -> Result<(), PacketError> {
-        let (mut part, mut context) = (Part::at(cursor), Vec::new());
-        for line in BodyLines(body) {
-            let at = cursor;
-            cursor.pass(&line);
-            context.push(line);
-            if line.sign == b' ' {
-                continue;
-            }
-            let (run, alone) = (Part::of(part.end, &context), Part::of(at, &[line]));
-            context.clear();
-            if self.fits(current, part.bytes() + run.text.len()) {
-                part.append(run);
-            } else if self.fits_in_new(current, alone.bytes()) {
-                self.part(current, part)?;
-                self.close();
-                part = if self.fits_in_new(current, run.bytes()) { run } else { alone };
-            } else {
-                self.part(current, part)?;
-                self.long_line(current, at, &line)?;
-                part = Part::at(cursor);
-            }
-        }
-        let after = Part::of(part.end, &context);
-        if !part.text.is_empty() && self.fits(current, part.bytes() + after.text.len()) {
-            part.append(after);
-        }
-        self.part(current, part)
-    }
-
-    fn part(&mut self, current: Current<'_>, part: Part) -> Result<(), PacketError> {
-        if part.text.is_empty() {
-            return Ok(());
-        }
-        self.put_lines(current, &part.place().to_string(), &part.text)?;
-        part.covers.into_iter().for_each(|(side, start, end)| self.cover(side, start, end));
         Ok(())
     }
 
@@ -370,9 +366,11 @@ impl Packer {
             let to = from + take;
             let place =
                 format!("@@ line {} of the {} version: bytes {from}..{to} of {end} @@\n", at.number(side), side.name());
-            let mark = if to < end { GOES_ON } else { feed_mark(line) };
-            let text = format!("{}{}\n{mark}", char::from(line.sign), escape_text(&line.text[from..to]));
-            self.put_lines(current, &place, &text)?;
+            let diff = self.open_at(current, &place)?;
+            diff.push(char::from(line.sign));
+            push_escaped(diff, &line.text[from..to], Keep::Text);
+            diff.push('\n');
+            diff.push_str(if to < end { GOES_ON } else { feed_mark(line.fed) });
             let covered = if to < end { to as u64 } else { line.len() };
             self.cover(side, start + from as u64, start + covered);
             from = to;
@@ -386,17 +384,15 @@ impl Packer {
     }
 }
 
-fn shown_line(line: &Line<'_>) -> String {
-    format!("{}{}\n{}", char::from(line.sign), escape_text(line.text), feed_mark(line))
+fn continued(file: &FileDiff) -> String {
+    let path = file.shown_path();
+    format!("diff --git a/{path} b/{path}\n(continued)\n")
 }
 
-fn feed_mark(line: &Line<'_>) -> &'static str {
-    if line.fed { "" } else { NO_FEED }
-}
-
-/// A place in the old and the new text.
+/// A place in a hunk: in its body and in the old and the new text.
 #[derive(Debug, Clone, Copy)]
 struct Cursor {
+    body: usize,
     old_line: u64,
     new_line: u64,
     old_at: u64,
@@ -406,10 +402,11 @@ struct Cursor {
 impl Cursor {
     fn at(hunk: &Hunk) -> Self {
         let Hunk { place, old_at, new_at, .. } = hunk;
-        Self { old_line: place.old_first, new_line: place.new_first, old_at: *old_at, new_at: *new_at }
+        Self { body: 0, old_line: place.old_first, new_line: place.new_first, old_at: *old_at, new_at: *new_at }
     }
 
     fn pass(&mut self, line: &Line<'_>) {
+        self.body += line.body_len();
         if line.sign != b'+' {
             self.old_line += 1;
             self.old_at += line.len();
@@ -437,39 +434,36 @@ impl Cursor {
     }
 }
 
-/// Lines of a hunk that go into one packet.
+/// Lines of a hunk that go into one packet. None if it ends where it starts.
+#[derive(Debug, Clone, Copy)]
 struct Part {
     start: Cursor,
     end: Cursor,
-    text: String,
-    covers: Vec<(Side, u64, u64)>,
+    /// Bytes they have when shown.
+    shown: usize,
 }
 
 impl Part {
     fn at(start: Cursor) -> Self {
-        Self { start, end: start, text: String::new(), covers: Vec::new() }
+        Self { start, end: start, shown: 0 }
     }
 
-    fn of(start: Cursor, lines: &[Line<'_>]) -> Self {
-        let mut part = Self::at(start);
-        for line in lines {
-            part.covers.extend(part.end.changed(line).map(|(side, start)| (side, start, start + line.len())));
-            part.text.push_str(&shown_line(line));
-            part.end.pass(line);
-        }
-        part
+    /// One line.
+    fn of(start: Cursor, line: &Line<'_>, body: &[u8], hunk: &Hunk) -> Self {
+        let mut end = start;
+        end.pass(line);
+        let raw = &body[start.body..end.body];
+        Self { start, end, shown: if hunk.measure.escapes == 0 { raw.len() } else { measure(raw).shown } }
     }
 
-    /// Appends the lines that come right after.
-    fn append(&mut self, next: Self) {
-        self.text.push_str(&next.text);
-        self.covers.extend(next.covers);
-        self.end = next.end;
+    /// These lines and those that come right after.
+    fn and(self, next: Self) -> Self {
+        Self { start: self.start, end: next.end, shown: self.shown + next.shown }
     }
 
     /// At most how many bytes it takes with its header.
     fn bytes(&self) -> usize {
-        PLACE_MAX + self.text.len()
+        PLACE_MAX + self.shown
     }
 
     fn place(&self) -> Place {
