@@ -6,5 +6,6 @@ mod git;
 mod ledger;
 mod packets;
 mod patch;
+mod reader;
 mod shown;
 mod tree;

@@ -1,11 +1,12 @@
 //! Packets: complete, bounded, and never an empty one.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use insta::assert_snapshot;
 use proptest::prelude::*;
-use review_bundle::{Bundle, Limits, Note, PacketError, Packets, Side, check};
+use review_bundle::{Bundle, Limits, Note, PacketError, Packets, check};
 
+use crate::reader;
 use crate::tree::{EXECUTABLE, FILE, SYMLINK, Tree, bundle, header, tree, trees};
 
 const FRAME: usize = 640;
@@ -31,82 +32,23 @@ fn spans(packets: &Packets) -> String {
     entries.iter().flat_map(|entry| entry.spans.iter().map(|one| span(&entry.path, one))).collect()
 }
 
-/// What a reader of the packets gets back: the deleted and the added bytes of every path, from the text alone.
-///
-/// Reads as a person would: the path from the header, lines by their sign. Knows nothing of the ledger.
-fn reassembled(packets: &Packets) -> BTreeMap<(String, char), Vec<u8>> {
-    let mut bytes: BTreeMap<(String, char), Vec<u8>> = BTreeMap::new();
-    for packet in &packets.packets {
-        let (_, diff) = packet.text.split_once("\n=== DIFF ===\n").unwrap();
-        let (diff, _) = diff.rsplit_once("\n=== INSTRUCTIONS ===\n").unwrap();
-        let (mut path, mut last) = (String::new(), None);
-        for line in diff.split_terminator('\n') {
-            let sign = line.chars().next().unwrap();
-            match sign {
-                '-' | '+' if !line.starts_with("--- ") && !line.starts_with("+++ ") || last.is_some() => {
-                    let text = bytes.entry((path.clone(), sign)).or_default();
-                    text.extend(unescape(&line[1..]));
-                    text.push(b'\n');
-                    last = Some(sign);
-                }
-                '\\' => {
-                    if let Some(text) = last.and_then(|sign| bytes.get_mut(&(path.clone(), sign))) {
-                        assert_eq!(text.pop(), Some(b'\n'));
-                    }
-                }
-                '@' => last = Some('@'),
-                ' ' => last = Some(' '),
-                _ => {
-                    last = None;
-                    if let Some(rest) = line.strip_prefix("diff --git a/") {
-                        rest[..(rest.len() - 3) / 2].clone_into(&mut path);
-                    }
-                }
-            }
-        }
-    }
-    bytes
-}
-
-fn unescape(shown: &str) -> Vec<u8> {
-    let (mut bytes, mut rest) = (Vec::new(), shown);
-    while let Some(at) = rest.find("\\u{").into_iter().chain(rest.find("\\x{")).min() {
-        let end = at + rest[at..].find('}').unwrap();
-        let number = u32::from_str_radix(&rest[at + 3..end], 16).unwrap();
-        bytes.extend_from_slice(&rest.as_bytes()[..at]);
-        if rest[at..].starts_with("\\x") {
-            bytes.push(u8::try_from(number).unwrap());
-        } else {
-            bytes.extend_from_slice(char::from_u32(number).unwrap().to_string().as_bytes());
-        }
-        rest = &rest[end + 1..];
-    }
-    bytes.extend_from_slice(rest.as_bytes());
-    bytes
-}
-
-/// The deleted and the added bytes of every path, from the whole patch as one packet has it.
-fn whole(bundle: &Bundle) -> BTreeMap<(String, char), Vec<u8>> {
-    reassembled(&bundle.packets(limits(10_000_000)).unwrap())
-}
-
-/// The bytes that the ledger says are shown, taken from the trees.
-fn ledgered(packets: &Packets, old: &Tree, new: &Tree) -> BTreeMap<(String, char), Vec<u8>> {
-    let mut bytes: BTreeMap<(String, char), Vec<u8>> = BTreeMap::new();
-    let text = |tree: &Tree, path: &str| {
-        let (_, (mode, content)) = tree.iter().find(|(raw, _)| review_bundle::escape(raw) == path).unwrap();
-        let submodule = || [b"Subproject commit ", content.as_slice(), b"\n"].concat();
-        if *mode == crate::tree::SUBMODULE { submodule() } else { content.clone() }
-    };
+/// Checks that the text of the packets, read without the ledger, shows what the ledger says and is in the trees, and
+/// that each file's full header is in the one packet that the ledger names.
+fn check_text(packets: &Packets, old: &Tree, new: &Tree) {
+    assert_eq!(reader::read(packets, old, new), reader::ledgered(packets));
+    let headers = reader::headers(packets);
+    assert_eq!(headers.len(), packets.ledger.entries.len());
     for entry in &packets.ledger.entries {
-        for span in &entry.spans {
-            let (tree, sign) = if span.side == Side::Old { (old, '-') } else { (new, '+') };
-            let range = usize::try_from(span.start).unwrap()..usize::try_from(span.end).unwrap();
-            let text = text(tree, &entry.path);
-            bytes.entry((entry.path.clone(), sign)).or_default().extend_from_slice(&text[range]);
+        let [full, continued] = &headers[entry.path.as_str()];
+        assert!(full.iter().all(|id| *id == entry.named_in), "{} is named in {full:?}", entry.path);
+        let shown: BTreeSet<&str> = entry.spans.iter().map(|span| span.packet.as_str()).collect();
+        let headed: BTreeSet<&str> = full.iter().chain(continued).copied().collect();
+        assert!(shown.is_subset(&headed), "{}: {shown:?} {headed:?}", entry.path);
+        for packet in packets.packets.iter().filter(|packet| headed.contains(packet.id.as_str())) {
+            let (list, _) = packet.text.split_once("\n=== DIFF ===\n").unwrap();
+            assert_eq!(list.matches(&format!(" {}\n", entry.path)).count(), 1, "{} in {}", entry.path, packet.id);
         }
     }
-    bytes
 }
 
 fn numbered(lines: std::ops::Range<u32>) -> String {
@@ -425,8 +367,6 @@ proptest! {
         prop_assert!(packets.packets.iter().all(|packet| packet.text.len() <= cap));
         prop_assert!(packets.overview.len() <= cap);
         prop_assert_eq!(check(&packets.ledger, &bundle), Ok(()));
-        let read = reassembled(&packets);
-        prop_assert_eq!(&read, &whole(&bundle));
-        prop_assert_eq!(&read, &ledgered(&packets, &old, &new));
+        check_text(&packets, &old, &new);
     }
 }

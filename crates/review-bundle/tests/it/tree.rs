@@ -78,11 +78,32 @@ fn lines() -> impl Strategy<Value = Vec<u8>> {
         .prop_map(|(lines, end)| [lines.concat(), end.to_vec()].concat())
 }
 
+/// A line of characters and bytes that are escaped or could be torn apart.
+fn long_line() -> impl Strategy<Value = Vec<u8>> {
+    let pieces: Vec<&[u8]> = vec![
+        b"text",
+        b"\\",
+        b"\\u{",
+        b"\\x{ff}",
+        b"\0",
+        b"\r",
+        b"\x1b[0m",
+        b"\xff",
+        b"\xe2\x80",
+        b"\xe2\x80\xae",
+        "é".as_bytes(),
+        "漢".as_bytes(),
+        "🦀".as_bytes(),
+    ];
+    prop::collection::vec(prop::sample::select(pieces), 0..2000).prop_map(|pieces| pieces.concat())
+}
+
 fn content() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         6 => lines(),
         1 => prop::collection::vec(any::<u8>(), 0..300),
         1 => Just(Vec::new()),
+        1 => (long_line(), lines()).prop_map(|(line, lines)| [line, lines].concat()),
         1 => (any::<char>(), 0_usize..3000).prop_map(|(c, n)| c.to_string().repeat(n).into_bytes()),
     ]
 }
