@@ -19,6 +19,8 @@ use crate::tree::{LINK, SUBMODULE, TYPE};
 
 /// Two cores are what the smallest machine has; more would wait for the same disk.
 const THREADS: usize = 2;
+/// From this size on, in bytes, reading and judging one file is worth a second thread.
+const LARGE: u64 = 1 << 20;
 
 /// A range, ready to be reviewed or judged.
 #[derive(Debug, Clone)]
@@ -115,12 +117,20 @@ fn is_blob(side: &Side) -> bool {
 
 /// Renders and judges one changed path. What is in its new version is scanned for secrets here, so that it is read once.
 fn judge(objects: &Objects, change: &Change) -> Result<(FileDiff, Vec<Finding>), RepoError> {
-    let read = |side: &Option<Side>| match side {
-        Some(side) if is_blob(side) => objects.get_kind(&side.id, Kind::Blob).map(Some),
-        _ => Ok(None),
-    };
-    let contents = [read(&change.old)?, read(&change.new)?];
-    let [old, new] = [0, 1].map(|at| contents[at].as_deref());
+    let is_large = [change.old, change.new].iter().flatten().any(|side| objects.is_large(&side.id, LARGE));
+    let own = objects.clone();
+    let (old, new) = both(is_large, || read(objects, change.old), move || read(&own, change.new));
+    let (old, new) = (old?, new?);
+    let (old, new) = (old.as_deref(), new.as_deref());
+    Ok(both(is_large, || rendered(change, old, new), || scanned(change, old, new)))
+}
+
+/// The content of a side that has one.
+fn read(objects: &Objects, side: Option<Side>) -> Result<Option<Vec<u8>>, RepoError> {
+    side.filter(is_blob).map(|side| objects.get_kind(&side.id, Kind::Blob)).transpose()
+}
+
+fn scanned(change: &Change, old: Option<&[u8]>, new: Option<&[u8]>) -> Vec<Finding> {
     let side = |side: Side, content| rules::Side { mode: side.mode, content };
     let mut findings =
         scan_change(&change.path, change.old.map(|it| side(it, old)), change.new.map(|it| side(it, new)));
@@ -128,15 +138,30 @@ fn judge(objects: &Objects, change: &Change) -> Result<(FileDiff, Vec<Finding>),
         findings.extend(scan_blob(&change.path, content));
         findings.extend(invalid_policy(&change.path, content));
     }
+    findings
+}
+
+fn rendered(change: &Change, old: Option<&[u8]>, new: Option<&[u8]>) -> FileDiff {
     let [old_id, new_id] = [change.old, change.new].map(|side| side.map(|side| side.id.to_hex().to_string()));
     let version = |side: Option<Side>, id: &'_ Option<String>| side.zip(id.clone());
     let (old_side, new_side) = (version(change.old, &old_id), version(change.new, &new_id));
-    let file = diff(review_bundle::Change {
+    diff(review_bundle::Change {
         path: &change.path,
         old: old_side.as_ref().map(|(side, id)| Version { mode: side.mode, id, content: old }),
         new: new_side.as_ref().map(|(side, id)| Version { mode: side.mode, id, content: new }),
-    });
-    Ok((file, findings))
+    })
+}
+
+/// Both results; at the same time where that pays.
+fn both<A, B: Send>(at_once: bool, a: impl FnOnce() -> A, b: impl FnOnce() -> B + Send) -> (A, B) {
+    if !at_once {
+        return (a(), b());
+    }
+    std::thread::scope(|scope| {
+        let other = scope.spawn(b);
+        let first = a();
+        (first, other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    })
 }
 
 /// A policy takes effect once it is pushed, so one that nobody can read must not get there.

@@ -1,7 +1,7 @@
 //! Objects, hashed when they are read.
 
 use gix::ObjectId;
-use gix::objs::Find as _;
+use gix::objs::{Find as _, FindHeader as _};
 use verdict::Oid;
 
 use crate::error::RepoError;
@@ -108,6 +108,12 @@ impl Objects {
             Ok(parsed) if parsed.kind() == self.hash => Ok(parsed),
             _ => Err(RepoError::OtherHash(id.clone())),
         }
+    }
+
+    /// Whether the object says it has at least `bytes` bytes. It is not read, so nothing may be decided by it but how the
+    /// work is shared out.
+    pub(crate) fn is_large(&self, id: &ObjectId, bytes: u64) -> bool {
+        matches!(self.handle.try_header(id), Ok(Some(header)) if header.size >= bytes)
     }
 
     pub(crate) fn get(&self, id: &ObjectId) -> Result<Object, RepoError> {
