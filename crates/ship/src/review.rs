@@ -98,19 +98,19 @@ fn plan(bundle: &Bundle, policy: &policy::Review, size_cap: Option<u64>) -> Resu
     let bytes = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);
     let whole = bytes(size_cap.unwrap_or(policy.size_cap_bytes));
     if bundle.len() <= whole {
-        let packets = bundle.packets(Limits { packet_cap: usize::MAX, max_packets: 1 }).map_err(too_large)?;
+        let packets = bundle.packets(Limits { packet_cap: usize::MAX, max_packets: 1 }).map_err(|error| too_large(&error))?;
         let parts = vec![Part { id: "bundle".to_owned(), scope: Scope::Whole, text: bundle.shown() }];
         return Ok(Plan { mode: ReviewMode::Bundle, parts, ledger: packets.ledger });
     }
     let limits = Limits { packet_cap: bytes(policy.packet_cap_bytes), max_packets: bytes(policy.max_packets) };
-    let packets = bundle.packets(limits).map_err(too_large)?;
+    let packets = bundle.packets(limits).map_err(|error| too_large(&error))?;
     let overview = Part { id: "overview".to_owned(), scope: Scope::Overview, text: packets.overview };
     let part = |packet: review_bundle::Packet| Part { id: packet.id, scope: Scope::Packet, text: packet.text };
     let parts = packets.packets.into_iter().map(part).chain([overview]).collect();
     Ok(Plan { mode: ReviewMode::Packet, parts, ledger: packets.ledger })
 }
 
-fn too_large(error: PacketError) -> Failure {
+fn too_large(error: &PacketError) -> Failure {
     Failure::size_cap("too-large", error.to_string(), "split the change into smaller pushes")
 }
 
@@ -134,7 +134,7 @@ fn decide(
     let codex = codex(session, manner.interactive)?;
     let answers = state_dir(session.repo).join("answers");
     let options = Options::new(&session.policy.review, session.policy.sha256(), &answers);
-    let progress = |progress| tell(progress, told);
+    let progress = |progress| tell(&progress, told);
     let reviewed = reviewer::review(session.host, &codex, &plan.parts, options, &progress)?;
     let expected: Vec<&str> = plan.parts.iter().map(|part| part.id.as_str()).collect();
     let answers: Vec<_> = reviewed.answers.iter().map(|answered| answered.answer.clone()).collect();
@@ -172,8 +172,8 @@ fn by_rules() -> ReviewerId {
     }
 }
 
-fn tell(progress: reviewer::Progress, told: &(dyn Fn(Progress) + Sync)) {
-    if let reviewer::Progress::Answered { done, of, .. } = progress {
+fn tell(progress: &reviewer::Progress, told: &(dyn Fn(Progress) + Sync)) {
+    if let reviewer::Progress::Answered { done, of, .. } = *progress {
         told(Progress::Packet { done, total: of });
     }
 }
