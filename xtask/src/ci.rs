@@ -9,7 +9,7 @@ use clap::Args;
 use outcome::Failure;
 
 use crate::workshop::{Workshop, unusable};
-use crate::{secrets, setup, snapshots, tidy};
+use crate::{demo, secrets, setup, snapshots, tidy};
 
 /// Where the nextest profile `ci` leaves its report (`junit.path` in .config/nextest.toml).
 const REPORT: &str = "nextest/ci/junit.xml";
@@ -37,7 +37,7 @@ struct Step {
     run: fn(&Workshop) -> Result<(), Failure>,
 }
 
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 10] = [
     Step { name: "setup", run: |workshop| setup::run(workshop, &setup::Arguments { full: false }) },
     Step { name: "format", run: format },
     Step { name: "tidy", run: tidy::run },
@@ -47,6 +47,7 @@ const STEPS: [Step; 9] = [
     Step { name: "snapshots", run: unreferenced_snapshots },
     Step { name: "doctests", run: doctests },
     Step { name: "documentation", run: documentation },
+    Step { name: "demo", run: |workshop| demo::run(workshop, &demo::Arguments::default()) },
 ];
 
 const FULL_STEPS: [Step; 5] = [

@@ -23,7 +23,7 @@ const HEAL: &str = "*** Begin Patch
 +    return 'hello ' + name
 *** End Patch";
 
-#[derive(Args)]
+#[derive(Args, Default)]
 pub(crate) struct Arguments {
     /// Keep the directory and say where it is
     #[arg(long)]

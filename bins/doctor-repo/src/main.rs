@@ -1,32 +1,16 @@
 //! `doctor-repo`: health of a repository's gate.
 
+mod args;
+
 use std::process::ExitCode;
 
-use clap::Parser;
-use cli::{Common, Context, Place};
+use cli::Context;
 use doctor::Report;
 use hooks::{Facts, Site, health};
 use outcome::{Exit, Failure};
 use reviewer::Program;
 
-/// Say whether the gate of a repository is in place and in force
-#[derive(Parser)]
-#[command(name = "doctor-repo", version)]
-struct Args {
-    #[command(flatten)]
-    common: Common,
-    #[command(flatten)]
-    place: Place,
-    /// Look at this alone; can be given several times
-    #[arg(long, value_name = "CHECK")]
-    only: Vec<String>,
-}
-
-impl AsRef<Common> for Args {
-    fn as_ref(&self) -> &Common {
-        &self.common
-    }
-}
+use crate::args::Args;
 
 fn examine(args: Args, cx: &Context) -> Result<Exit, Failure> {
     let Args { place, only, .. } = args;

@@ -1,34 +1,15 @@
 //! `review-auto`: one review; unless `--no-push`, finish.
 
+mod args;
+
 use std::process::ExitCode;
 
-use clap::Parser;
-use cli::{Common, Context, Place};
+use cli::Context;
 use outcome::{Exit, Failure};
 use ship::machine::{Limits, Unapproved};
 use ship::{Options, run, teller};
 
-/// Have the range from the remote's branch to HEAD reviewed; if it is approved, advance the baseline and push
-#[derive(Parser)]
-#[command(name = "review-auto", version)]
-struct Args {
-    #[command(flatten)]
-    common: Common,
-    #[command(flatten)]
-    place: Place,
-    /// Compare with this remote instead of origin or the only one
-    #[arg(long)]
-    remote: Option<String>,
-    /// Stop at the verdict; push nothing
-    #[arg(long)]
-    no_push: bool,
-}
-
-impl AsRef<Common> for Args {
-    fn as_ref(&self) -> &Common {
-        &self.common
-    }
-}
+use crate::args::Args;
 
 fn review(args: Args, cx: &Context) -> Result<Exit, Failure> {
     let limits = Limits { rounds: 1, unapproved: Unapproved::Review, heal: false, push: !args.no_push };

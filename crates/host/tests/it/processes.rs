@@ -88,7 +88,7 @@ fn more_input_than_a_pipe_holds_is_delivered_and_an_unread_one_is_no_error() {
 }
 
 #[test]
-fn j15_the_end_of_long_output_is_kept_and_the_cut_is_said() {
+fn the_end_of_long_output_is_kept_and_the_cut_is_said() {
     let output = Local::new().run(&sh("seq 1 200000").output_cap(14)).unwrap();
     assert_snapshot!(output.stdout_text(), @"199999
 200000");
@@ -105,7 +105,7 @@ fn lines_arrive_as_they_are_written() {
 }
 
 #[test]
-fn j13_a_timeout_kills_the_whole_group_even_if_it_ignores_term() {
+fn a_timeout_kills_the_whole_group_even_if_it_ignores_term() {
     let dir = tempfile::tempdir().unwrap();
     let cmd = sh("trap '' TERM; sh -c 'trap \"\" TERM; echo $$ > pid; while :; do sleep 1; done' & wait")
         .dir(dir.path())
@@ -116,7 +116,7 @@ fn j13_a_timeout_kills_the_whole_group_even_if_it_ignores_term() {
 }
 
 #[test]
-fn j13_what_a_command_left_running_dies_with_its_success() {
+fn what_a_command_left_running_dies_with_its_success() {
     let dir = tempfile::tempdir().unwrap();
     let cmd = sh("sleep 1000 & echo $! > pid").dir(dir.path());
     let output = Local::new().run(&cmd).unwrap();
