@@ -95,7 +95,7 @@ pub(crate) fn remarks(section: &Section) -> String {
         Some(format!("{side} content is not text: {} bytes, sha256 {}\n", content.bytes, hex(&content.sha256)))
     });
     let escapes = (section.escapes > 0)
-        .then(|| format!("shown as \\u{{...}} or \\x{{...}} in these lines: {} characters\n", section.escapes));
+        .then(|| format!("characters shown as \\u{{...}} or \\x{{...}}, in all hunks: {}\n", section.escapes));
     opaque.chain(escapes).collect()
 }
 

@@ -54,7 +54,7 @@ pub enum PacketError {
         max: usize,
     },
     /// Something that cannot be split is larger than a packet.
-    #[error("{path}: its header does not fit in a packet of {cap} bytes")]
+    #[error("{path}: what cannot be split of it does not fit in a packet of {cap} bytes")]
     NoRoom {
         /// The path as shown.
         path: String,
