@@ -1,6 +1,6 @@
 //! From a commit to a gated push: test, review, heal, gate, push.
 //!
-//! [`machine`] decides what follows what; [`driver`] performs it. Programs call [`run`] with [`Options`].
+//! [`machine`] decides what follows what; the driver performs it. Programs call [`run`] with [`Options`].
 
 #![allow(clippy::disallowed_methods, reason = "the driver makes its own directories and takes its lock")]
 
