@@ -10,7 +10,7 @@ use repo::{Edit, PlainChange, materialise, plain_difference};
 use review_bundle::escape;
 use reviewer::heal::Wound;
 use verdict::schema::Finding;
-use verdict::{Oid, Sha256};
+use verdict::{Oid, Policy, Sha256};
 
 use crate::progress::{Progress, line_of};
 use crate::review::codex;
@@ -56,14 +56,14 @@ pub(crate) fn heal(
     reviewer::heal::heal(&codex, wound)?;
     let changes =
         plain_difference(session.repo.objects(), &tree, &copy.0).map_err(|error| rejected(&error.to_string()))?;
-    accept(session, &changes)?;
+    accept(&session.policy, &changes)?;
     let commit = commit(session, &tree, &changes)?;
     let paths = changes.iter().map(|change| escape(&change.path)).collect();
     told(Progress::Healed { commit: commit.to_string(), paths });
     Ok(commit)
 }
 
-fn accept(session: &Session<'_>, changes: &[PlainChange]) -> Result<(), Failure> {
+fn accept(policy: &Policy, changes: &[PlainChange]) -> Result<(), Failure> {
     if changes.is_empty() {
         return Err(Failure::refused(
             "heal-without-change",
@@ -71,8 +71,7 @@ fn accept(session: &Session<'_>, changes: &[PlainChange]) -> Result<(), Failure>
             "mend it yourself, commit, then ship again",
         ));
     }
-    let outside =
-        |change: &&PlainChange| !session.policy.healable(&change.path, &|path| rules::is_protected_from_heal(path));
+    let outside = |change: &&PlainChange| !policy.healable(&change.path, &|path| rules::is_protected_from_heal(path));
     match changes.iter().find(outside) {
         Some(change) => Err(rejected(&format!("{} may not be healed", escape(&change.path)))),
         None => Ok(()),
@@ -128,4 +127,46 @@ fn remove(path: &Path) -> Result<(), Failure> {
 
 fn unusable(path: &Path, source: io::Error) -> Failure {
     host::HostError::Io { path: path.to_owned(), source }.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use insta::assert_snapshot;
+
+    fn check(paths: &[&str]) -> String {
+        let policy = Policy::parse(b"schema = 1\n[heal]\npaths = [\"src\"]\n").unwrap();
+        let change = |path: &&str| PlainChange {
+            path: path.as_bytes().to_vec(),
+            old: None,
+            new: Some((0o100_644, b"healed\n".to_vec())),
+        };
+        let changes: Vec<_> = paths.iter().map(change).collect();
+        accept(&policy, &changes).map_or_else(|failure| failure.text(), |()| "accepted".to_owned())
+    }
+
+    #[test]
+    fn a01_one_file_outside_rejects_the_whole_heal() {
+        assert_snapshot!(check(&["src/a.py", "src/deep/b.py"]), @"accepted");
+        assert_snapshot!(check(&["src/a.py", "setup.py"]), @r"
+        heal-rejected: the heal was rejected as a whole: setup.py may not be healed
+        next: mend it yourself, commit, then ship again
+        ");
+    }
+
+    #[test]
+    fn a05_a_heal_of_the_control_plane_is_rejected_below_an_allowed_directory_too() {
+        assert_snapshot!(check(&["src/AGENTS.md"]), @r"
+        heal-rejected: the heal was rejected as a whole: src/AGENTS.md may not be healed
+        next: mend it yourself, commit, then ship again
+        ");
+    }
+
+    #[test]
+    fn a07_no_change_is_no_heal() {
+        assert_snapshot!(check(&[]), @r"
+        heal-without-change: the healer changed nothing
+        next: mend it yourself, commit, then ship again
+        ");
+    }
 }

@@ -108,3 +108,19 @@ fn busy(path: &Path) -> Failure {
         "wait until it has ended, then ship again",
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s04_a_second_ship_is_told_who_holds_the_lock() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = Journal::lock(dir.path()).unwrap();
+        let refused = Journal::lock(dir.path()).unwrap_err();
+        let holder = format!("another ship runs in this repository (process {})", std::process::id());
+        assert_eq!((&*refused.class, refused.reason), ("ship-running", holder));
+        drop(first);
+        Journal::lock(dir.path()).unwrap();
+    }
+}

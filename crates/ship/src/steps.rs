@@ -230,6 +230,17 @@ mod tests {
     }
 
     #[test]
+    fn s03_a_step_sees_no_key_and_not_the_repository_that_is_shipped() {
+        let step = TestStep { name: "unit".into(), argv: vec!["make".into()], timeout_sec: 7 };
+        let told: Heard = Arc::new(|_| {});
+        let command = format!("{:?}", command(Path::new("/tree"), &step, &told));
+        let (_, withheld) = command.split_once("AllBut").unwrap();
+        for name in ["OPENAI_API_KEY", "CODEX_API_KEY", "GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE"] {
+            assert!(withheld.contains(name), "{name}");
+        }
+    }
+
+    #[test]
     fn no_known_step_is_no_pass() {
         let told: Heard = Arc::new(|_| {});
         let failure = run(&Fake::new(), Path::new("/tree"), &[], &told).unwrap_err();

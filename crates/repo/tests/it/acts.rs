@@ -113,6 +113,21 @@ fn edits_make_the_tree_that_git_would_make() {
 }
 
 #[test]
+fn a09_a_commit_that_is_made_touches_neither_branch_nor_index_nor_files() {
+    let f = Fixture::pushed();
+    f.write("staged", "mine\n");
+    f.git(&["add", "staged"]);
+    f.write("README.md", "mine\n");
+    let state = || (f.git(&["for-each-ref"]), f.git(&["ls-files", "--stage"]), f.git(&["status", "--porcelain"]));
+    let (before, repo) = (state(), f.repo());
+    let edit = Edit { path: b"README.md".to_vec(), file: Some((0o100_644, b"healed\n".to_vec())) };
+    let tree = f.acts(&repo).edit_tree(&f.id("HEAD^{tree}"), &[edit]).unwrap();
+    let commit = f.acts(&repo).commit(&f.id("HEAD"), &tree, "heal\n").unwrap();
+    assert_eq!(f.git(&["show", &format!("{commit}:README.md")]), "healed");
+    assert_eq!(state(), before);
+}
+
+#[test]
 fn a_fast_forward_moves_branch_and_work_tree_and_nothing_else() {
     let f = Fixture::pushed();
     f.write("a", "1\n");

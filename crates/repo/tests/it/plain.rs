@@ -40,7 +40,7 @@ impl Plain {
 }
 
 #[test]
-fn a_materialised_tree_has_its_raw_bytes_and_does_not_differ() {
+fn a02_a_materialised_tree_has_its_raw_bytes_and_no_git_directory() {
     let p = plain();
     assert_eq!(std::fs::read(p.dir.join("a")).unwrap(), b"a\n");
     assert_snapshot!(p.difference().unwrap(), @"");
@@ -80,7 +80,7 @@ fn a01_every_change_is_seen_also_of_ignored_files() {
 }
 
 #[test]
-fn pipes_hard_links_and_git_directories_are_refused() {
+fn a03_pipes_hard_links_and_git_directories_are_refused() {
     let p = plain();
     let refused = |make: &dyn Fn(), undo: &str| {
         make();

@@ -215,3 +215,14 @@ fn a_first_push_is_everything_and_the_same_twice() {
     assert_eq!(once().bundle.header().since, "0".repeat(40));
     assert_eq!(once().bundle.changed_paths().collect::<Vec<_>>(), [b"README.md"]);
 }
+
+#[test]
+fn g17_a_policy_that_nobody_can_read_is_a_blocker() {
+    let f = Fixture::pushed();
+    f.write("configs/ship.toml", "schema = 1\nunknown = true\n");
+    f.commit("policy");
+    let repo = f.repo();
+    let range = collect(repo.objects(), Some(&f.id("HEAD~1")), &f.id("HEAD"), &Policy::built_in()).unwrap();
+    let blockers: Vec<_> = range.blockers().iter().map(verdict::Finding::summary).collect();
+    assert!(matches!(blockers.as_slice(), [one] if one.starts_with("configs/ship.toml")), "{blockers:?}");
+}

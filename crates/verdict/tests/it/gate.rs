@@ -405,7 +405,7 @@ fn g10_a_range_without_a_verdict_is_refused() {
 }
 
 #[test]
-fn a_real_block_of_the_same_content_is_sticky() {
+fn g16_a_real_block_of_the_same_content_is_sticky() {
     let blocked = |p: &mut Push| {
         let mut verdict = approved(&p.policy);
         verdict.verdict = Decision::Blocked;
