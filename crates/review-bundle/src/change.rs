@@ -83,6 +83,15 @@ impl Blob {
     }
 }
 
+/// The mode of a file as an index has it: `git apply` takes any other for one of the two that there are.
+pub(crate) fn as_in_index(mode: u32) -> u32 {
+    match (mode & TYPE, mode & 0o100) {
+        (0o100_000, 0) => 0o100_644,
+        (0o100_000, _) => 0o100_755,
+        _ => mode,
+    }
+}
+
 /// Whether Git needs a deletion and an addition to get from one mode to the other: file, symlink and submodule differ.
 pub(crate) fn is_type_change(old: u32, new: u32) -> bool {
     old & TYPE != new & TYPE

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::change::{Blob, Kind, hex};
+use crate::change::{Blob, Kind, as_in_index, hex};
 use crate::diff::Section;
 use crate::escape::escape;
 
@@ -16,6 +16,12 @@ pub(crate) enum Form {
 }
 
 impl Form {
+    /// `mode` in octal.
+    fn mode(self, mode: u32) -> String {
+        let mode = if self == Self::Exact { as_in_index(mode) } else { mode };
+        format!("{mode:06o}")
+    }
+
     /// `path` below `root`, which is `a` for the old tree and `b` for the new one.
     fn path(self, root: char, path: &[u8]) -> String {
         match self {
@@ -50,11 +56,15 @@ fn octal(digit: u8) -> char {
     char::from(b'0' + digit)
 }
 
-/// Returns the lines before the hunks of `section`, the file names among them only if there are hunks or `names`.
+/// Returns the lines before the hunks of `section`, the file names among them only if there are `names`. Nothing if they
+/// say nothing in this form.
 pub(crate) fn header(path: &[u8], section: &Section, form: Form, names: bool) -> String {
+    let modes = modes(section, form);
+    if modes.is_empty() {
+        return modes;
+    }
     let (a, b) = (form.path('a', path), form.path('b', path));
-    let mut text = format!("diff --git {a} {b}\n");
-    write_modes(&mut text, section);
+    let mut text = format!("diff --git {a} {b}\n{modes}");
     if names {
         let nowhere = || "/dev/null".to_owned();
         let from = section.old.as_ref().map_or_else(nowhere, |_| a);
@@ -64,20 +74,20 @@ pub(crate) fn header(path: &[u8], section: &Section, form: Form, names: bool) ->
     text
 }
 
-fn write_modes(text: &mut String, section: &Section) {
-    _ = match (&section.old, &section.new) {
-        (None, None) => Ok(()),
+fn modes(section: &Section, form: Form) -> String {
+    match (&section.old, &section.new) {
+        (None, None) => String::new(),
         (None, Some(new)) => {
-            write!(text, "new file mode {:06o}\nindex {}..{}\n", new.mode, zeros(&new.id), new.id)
+            format!("new file mode {}\nindex {}..{}\n", form.mode(new.mode), zeros(&new.id), new.id)
         }
         (Some(old), None) => {
-            write!(text, "deleted file mode {:06o}\nindex {}..{}\n", old.mode, old.id, zeros(&old.id))
+            format!("deleted file mode {}\nindex {}..{}\n", form.mode(old.mode), old.id, zeros(&old.id))
         }
-        (Some(old), Some(new)) if old.mode != new.mode => {
-            write!(text, "old mode {:06o}\nnew mode {:06o}\n{}", old.mode, new.mode, index(old, new, ""))
-        }
-        (Some(old), Some(new)) => write!(text, "{}", index(old, new, &format!(" {:06o}", new.mode))),
-    };
+        (Some(old), Some(new)) => match [old, new].map(|blob| form.mode(blob.mode)) {
+            [old_mode, new_mode] if old_mode == new_mode => index(old, new, &format!(" {new_mode}")),
+            [old_mode, new_mode] => format!("old mode {old_mode}\nnew mode {new_mode}\n{}", index(old, new, "")),
+        },
+    }
 }
 
 fn index(old: &Blob, new: &Blob, mode: &str) -> String {

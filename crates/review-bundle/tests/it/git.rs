@@ -87,6 +87,12 @@ impl Git {
             .collect()
     }
 
+    /// The id of a blob.
+    pub(crate) fn hash(&self, content: &[u8]) -> String {
+        let id = self.git(["hash-object", "--stdin"], content);
+        String::from_utf8(id).unwrap().trim_end().to_owned()
+    }
+
     /// Checks out `old`, applies `patch` to index and files, and returns the tree that the index then has.
     pub(crate) fn apply(&self, patch: &[u8]) -> String {
         self.git(["reset", "-q", "--hard", "old"], b"");

@@ -78,6 +78,22 @@ fn r14_every_kind_of_change_is_applied() {
 }
 
 #[test]
+fn r14_a_mode_that_git_does_not_write_is_applied_as_the_one_it_has() {
+    let odd = |content: &str| tree([("f", 0o100_664, content)]);
+    let normal = |content: &str| tree([("f", FILE, content)]);
+    for (old, new) in [("a\n", "a\n"), ("a\n", "b\n")] {
+        let git = Git::init();
+        git.import(&normal(old), &normal(new));
+        for (from, to) in [(odd(old), normal(new)), (normal(old), odd(new)), (odd(old), odd(new))] {
+            let files = diffs(&from, &to, |_, (_, content)| git.hash(content));
+            let mut patch = Vec::new();
+            Bundle::new(header(), files, Vec::new()).write_patch(&mut patch).unwrap();
+            assert_eq!(git.apply(&patch), git.tree_of("new"), "{}", String::from_utf8_lossy(&patch));
+        }
+    }
+}
+
+#[test]
 fn line_ends_are_exact() {
     for (old, new) in [
         ("a", "a\n"),
