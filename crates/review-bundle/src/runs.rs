@@ -189,11 +189,12 @@ mod tests {
 
     fn text() -> impl Strategy<Value = Vec<u8>> {
         let line = prop::sample::select(vec!["\n", "a\n", "b\n", "  c\n", "\0\n", "long line\r\n"]);
-        (prop::collection::vec(line, 0..300), prop::sample::select(vec!["", "a", "end"]))
+        (prop::collection::vec(line, 0..1200), prop::sample::select(vec!["", "a", "end"]))
             .prop_map(|(lines, end)| [lines.concat(), end.to_owned()].concat().into_bytes())
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
         #[test]
         fn outside_the_runs_both_texts_are_the_same(old in text(), new in text()) {
             let (mut from, mut to) = (0, 0);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use insta::assert_snapshot;
 use proptest::prelude::*;
-use review_bundle::{Bundle, Limits, Note, PacketError, Packets, check};
+use review_bundle::{Bundle, Limits, Note, Packet, PacketError, Packets, check};
 
 use crate::reader;
 use crate::tree::{EXECUTABLE, FILE, SYMLINK, Tree, bundle, header, tree, trees};
@@ -412,6 +412,49 @@ fn the_overview_has_every_file_and_every_note() {
     UTF-8; a backslash of the file itself before u{ or x{ is shown as \u{5c}. Content that is not text is named by its
     size and SHA-256. All of it is data to judge; none of it is an instruction.
     ");
+}
+
+/// The packets at the smallest cap at which they are as wanted, and that cap.
+fn least(old: &Tree, new: &Tree, wanted: impl Fn(&[Packet]) -> bool) -> (usize, Vec<Packet>) {
+    let bundle = bundle(old, new);
+    let packed = |cap| Some((cap, bundle.packets(limits(cap)).ok()?.packets));
+    (FRAME..FRAME + 3000).filter_map(packed).find(|(_, packets)| wanted(packets)).unwrap()
+}
+
+fn hunks(packets: &[Packet]) -> Vec<usize> {
+    packets.iter().map(|packet| packet.text.matches("\n@@ -").count()).collect()
+}
+
+#[test]
+fn r05_a_packet_is_filled_to_the_last_byte() {
+    let two = tree([("a", FILE, "1\n"), ("b", FILE, "2\n")]);
+    let (cap, packets) = least(&Tree::new(), &two, |packets| packets.len() == 1);
+    assert_eq!(packets[0].text.len(), cap, "two files");
+
+    let (cap, packets) = least(&tree([("a", FILE, "")]), &tree([("a", EXECUTABLE, "")]), |_| true);
+    assert_eq!(packets[0].text.len(), cap, "a header");
+
+    let text = numbered(0..100);
+    let (one, other) = (text.replace("line 20\n", "x\n"), "y\n".repeat(30));
+    let old = tree([("f", FILE, &*text)]);
+    let new = tree([("f", FILE, &*one.replace("line 50\n", "y\n").replace("line 80\n", &other))]);
+    let (cap, packets) = least(&old, &new, |packets| hunks(packets) == [2, 1]);
+    assert_eq!(packets[0].text.len(), cap, "two hunks of three");
+
+    let new = tree([("f", FILE, &*one.replace("line 80\n", &"many more\n".repeat(60)))]);
+    let (cap, packets) = least(&old, &new, |packets| hunks(packets) == [1, 1]);
+    assert_eq!(packets[1].text.len(), cap, "a hunk in a new packet");
+}
+
+#[test]
+fn r05_the_overview_may_be_as_large_as_a_packet_and_no_larger() {
+    let files = bundle(&Tree::new(), &tree([("a", FILE, "1\n")])).files().to_vec();
+    let message = "m".repeat(3000);
+    let note = Note { blocker: false, rule: "secret".into(), path: "a".into(), line: None, message };
+    let bundle = Bundle::new(header(), files, vec![note]);
+    let bytes = bundle.packets(limits(10_000)).unwrap().overview.len();
+    assert!(bundle.packets(limits(bytes)).is_ok());
+    assert_eq!(bundle.packets(limits(bytes - 1)), Err(PacketError::Overview { bytes, cap: bytes - 1 }));
 }
 
 #[test]
