@@ -4,3 +4,4 @@
 #![allow(clippy::unwrap_used, reason = "a project that cannot be copied fails its test")]
 
 mod embedding;
+mod operating;
