@@ -1,6 +1,6 @@
 //! The OpenAI key: where it comes from, in which order, and how it reaches one child.
 //!
-//! [`find`] looks, in this order, at the variable `OPENAI_API_KEY`, the systemd credential `openai_api_key`, the
+//! [`find()`] looks, in this order, at the variable `OPENAI_API_KEY`, the systemd credential `openai_api_key`, the
 //! user's keyring and the file [`FILE`]; [`find_or_ask`] then asks on a terminal and stores the answer. A place that
 //! holds something broken or unsafe ends the search with an error: it is never passed over for the next one.
 //!

@@ -3,6 +3,7 @@
 
 mod answer;
 mod gate;
+mod own_policy;
 mod policy;
 mod properties;
 mod schema;
