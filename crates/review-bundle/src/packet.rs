@@ -213,10 +213,10 @@ impl Packer {
         if names > self.room() {
             return Err(self.no_room(file));
         }
+        // The packet that names a file has every header of it, also when the lines are elsewhere.
+        let apart = whole > self.room() && headers.len() > 1;
         self.list(&listing);
         self.name(file);
-        // The packet that names a file has every header of it, also when the lines are elsewhere.
-        let apart = whole > self.room() + listing.len() && headers.len() > 1;
         if apart {
             self.open()?.push_str(&headers.concat());
         }

@@ -414,6 +414,19 @@ fn the_overview_has_every_file_and_every_note() {
     ");
 }
 
+#[test]
+fn r14_both_headers_of_a_type_change_are_in_the_packet_that_names_it() {
+    let (file, link) = (tree([("f", FILE, &*numbered(0..200))]), tree([("f", SYMLINK, "target")]));
+    for (old, new) in [(&file, &link), (&link, &file)] {
+        let packets = bundle(old, new).packets(limits(FRAME + 800)).unwrap();
+        assert!(packets.packets.len() > 2);
+        check_text(&packets, old, new);
+        let (cap, packets) = least(old, new, |packets| packets.len() == 1);
+        assert_eq!(packets[0].text.len(), cap);
+        assert!(!packets[0].text.contains("(continued)"));
+    }
+}
+
 /// The packets at the smallest cap at which they are as wanted, and that cap.
 fn least(old: &Tree, new: &Tree, wanted: impl Fn(&[Packet]) -> bool) -> (usize, Vec<Packet>) {
     let bundle = bundle(old, new);
