@@ -1,6 +1,6 @@
 //! A tree difference as a bounded, lossless bundle or a complete set of packets.
 //!
-//! [`diff`] turns one [`Change`] into a [`FileDiff`]; a [`Bundle`] of them renders as the shown text that people and
+//! [`diff()`] turns one [`Change`] into a [`FileDiff`]; a [`Bundle`] of them renders as the shown text that people and
 //! reviewers read and as the exact patch that `git apply` takes; [`Bundle::packets`] splits the shown text, and
 //! [`check`] proves from the [`Ledger`] alone that nothing was left out.
 //!
