@@ -253,6 +253,24 @@ fn a_huge_line_is_split_between_characters_and_escapes() {
 }
 
 #[test]
+fn unchanged_lines_are_left_out_where_they_do_not_fit_or_would_be_alone() {
+    let huge = "h".repeat(2000);
+    for (old, new) in [(format!("x\n{huge}\n"), format!("y\n{huge}\n")), ("c\n".into(), format!("{huge}\nc\n"))] {
+        let (old, new) = (tree([("f", FILE, &*old)]), tree([("f", FILE, &*new)]));
+        for cap in (FRAME + 700..FRAME + 1500).step_by(50) {
+            let packets = bundle(&old, &new).packets(limits(cap)).unwrap();
+            assert!(packets.packets.iter().all(|packet| packet.text.len() <= cap));
+            let unchanged = |packet: &Packet| packet.text.contains("\n h") || packet.text.contains("\n c");
+            assert!(!packets.packets.iter().any(unchanged), "{}", show(&packets));
+            check_text(&packets, &old, &new);
+        }
+    }
+    let (old, new) = (tree([("f", FILE, "c\n")]), tree([("f", FILE, &*[&numbered(0..100), "c\n"].concat())]));
+    let packets = bundle(&old, &new).packets(limits(FRAME + 700)).unwrap().packets;
+    assert!(packets.len() > 1 && packets.last().unwrap().text.contains("\n+line 99\n c\n"));
+}
+
+#[test]
 fn r14_a_change_without_lines_is_named_in_one_packet() {
     let old = tree([("mode", FILE, "a\n"), ("type", FILE, "a\n"), ("empty", FILE, "")]);
     let new = tree([("mode", EXECUTABLE, "a\n"), ("type", SYMLINK, "t"), ("new", FILE, "")]);
