@@ -6,10 +6,11 @@ use std::time::Duration;
 use host::Cmd;
 use review_bundle::escape;
 use verdict::Oid;
-use verdict::gate::Pass;
+use verdict::gate::{Approved, Pass};
 
 use crate::error::RepoError;
 use crate::git::{Git, call, failed};
+use crate::history::is_ancestor;
 
 const READ_TIME: Duration = Duration::from_secs(60);
 const TRANSFER_TIME: Duration = Duration::from_secs(900);
@@ -87,28 +88,23 @@ impl Git<'_> {
         self.run(&cmd, true).map(drop)
     }
 
-    /// Pushes exactly what `pass` names, then reads each ref back from the remote. Never forces: what is no
-    /// fast-forward for the remote is refused by it.
+    /// Pushes exactly what `pass` names, then reads each ref back from the remote.
+    ///
+    /// Each ref must still hold there what the gate judged from, wherever the configuration makes the push go: a
+    /// `pushurl` or `pushInsteadOf` may lead to another repository than the one that was asked. Nothing is forced: such a
+    /// lease lets git do that, so what is no fast-forward of it is refused before.
     ///
     /// The hooks of `hooks` run, and no other; with `None` none.
     ///
     /// # Errors
-    /// [`RepoError::Moved`] when a ref does not hold afterwards what was pushed; those of git.
+    /// [`RepoError::Moved`] when an update is no fast-forward, or a ref does not hold afterwards what was pushed; those
+    /// of git.
     pub fn push(&self, remote: &str, pass: Pass, hooks: Option<&Path>) -> Result<Pushed, RepoError> {
         self.check_remote(remote)?;
         let updates = pass.updates();
         if !updates.is_empty() {
-            let refspecs: Vec<String> = updates
-                .iter()
-                .map(|update| {
-                    format!(
-                        "{}:{}",
-                        if update.new_id().is_zero() { "" } else { update.new_id().as_str() },
-                        update.remote_ref()
-                    )
-                })
-                .collect();
-            self.run(&self.push_command(remote, &refspecs, hooks)?, true)?;
+            updates.iter().try_for_each(|update| self.check_fast_forward(update))?;
+            self.run(&self.push_command(remote, updates, hooks)?, true)?;
         }
         let mut refs = Vec::with_capacity(updates.len());
         for update in updates {
@@ -123,12 +119,16 @@ impl Git<'_> {
         Ok(Pushed { refs })
     }
 
-    fn push_command(&self, remote: &str, refspecs: &[String], hooks: Option<&Path>) -> Result<Cmd, RepoError> {
+    fn push_command(&self, remote: &str, updates: &[Approved], hooks: Option<&Path>) -> Result<Cmd, RepoError> {
         let mut hooks_path = std::ffi::OsString::from("core.hooksPath=");
         match hooks {
             Some(dir) => hooks_path.push(dir.canonicalize().map_err(RepoError::io(dir))?),
             None => hooks_path.push("/dev/null"),
         }
+        let id = |id: &Oid| if id.is_zero() { String::new() } else { id.to_string() };
+        let lease =
+            |update: &Approved| format!("--force-with-lease={}:{}", update.remote_ref(), id(update.expected_old()));
+        let refspec = |update: &Approved| format!("{}:{}", id(update.new_id()), update.remote_ref());
         let cmd = self.network(TRANSFER_TIME, &[]).arg("-c").arg(hooks_path).args([
             "-c",
             "push.gpgSign=false",
@@ -140,10 +140,17 @@ impl Git<'_> {
             "--no-signed",
             "--recurse-submodules=no",
             "--receive-pack=git-receive-pack",
-            "--",
-            remote,
         ]);
-        Ok(cmd.args(refspecs.iter()))
+        Ok(cmd.args(updates.iter().map(lease)).args(["--", remote]).args(updates.iter().map(refspec)))
+    }
+
+    fn check_fast_forward(&self, update: &Approved) -> Result<(), RepoError> {
+        let (old, new) = (update.expected_old(), update.new_id());
+        if old.is_zero() || new.is_zero() || is_ancestor(self.objects, old, new)? {
+            return Ok(());
+        }
+        let name = escape(update.remote_ref().as_bytes());
+        Err(RepoError::Moved { name, expected: new.to_string(), is: old.to_string() })
     }
 
     /// A remote is one that is configured: never a URL or an option that somebody slipped in.

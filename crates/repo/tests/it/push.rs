@@ -89,6 +89,41 @@ fn s06_a_remote_that_moved_meanwhile_is_not_forced() {
     assert_eq!(f.git_in(&f.remote(), &["rev-parse", "main"]), theirs);
 }
 
+/// The remote that is asked already has what nobody reviewed; the one that is pushed to does not.
+#[test]
+fn g07_a_push_that_is_led_to_another_repository_than_was_asked_is_refused() {
+    let f = Fixture::pushed();
+    let reviewed = f.id("HEAD");
+    let mirror = f.dir().join("mirror.git");
+    f.git(&["clone", "-q", "--bare", f.remote().to_str().unwrap(), mirror.to_str().unwrap()]);
+    f.write("evil", "1\n");
+    let old = f.commit("nobody reviewed this");
+    f.git(&["push", "-q", mirror.to_str().unwrap(), "main"]);
+    f.write("a", "1\n");
+    let new = f.commit("work");
+    keep(&f, &approve(&f, Some(&old), &new));
+    f.git(&["config", "remote.origin.url", mirror.to_str().unwrap()]);
+    f.git(&["config", "remote.origin.pushurl", f.remote().to_str().unwrap()]);
+    let repo = f.repo();
+    assert_eq!(f.acts(&repo).ls_remote("origin", "refs/heads/main").unwrap(), Some(old.clone()));
+    let pass = judge(&push_facts(&repo, vec![update(&new, &old, "refs/heads/main")], PolicySource::default())).unwrap();
+    assert!(matches!(f.acts(&repo).push("origin", pass, None), Err(RepoError::Git { network: true, .. })));
+    assert_eq!(f.git_in(&f.remote(), &["rev-parse", "main"]), reviewed.as_str());
+}
+
+#[test]
+fn g05_a_rewind_of_an_open_ref_is_not_forced_by_the_lease() {
+    let f = Fixture::pushed();
+    let old = f.id("HEAD");
+    let new = f.commit("work");
+    f.git(&["push", "-q", "origin", "HEAD:refs/heads/topic"]);
+    let repo = f.repo();
+    let pass =
+        judge(&push_facts(&repo, vec![update(&old, &new, "refs/heads/topic")], PolicySource::default())).unwrap();
+    assert!(matches!(f.acts(&repo).push("origin", pass, None), Err(RepoError::Moved { .. })));
+    assert_eq!(f.git_in(&f.remote(), &["rev-parse", "topic"]), new.as_str());
+}
+
 #[test]
 fn g08_the_named_hook_runs_and_can_refuse() {
     let f = Fixture::pushed();
