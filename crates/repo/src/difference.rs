@@ -12,7 +12,8 @@ use crate::error::RepoError;
 use crate::object::{Objects, oid};
 use crate::tree::{Entry, Tree};
 
-/// More changed paths than any review could be about.
+/// More changed paths, with the directories they are in, than any review could be about. Directories count because a few
+/// trees that hold one another many times stand for any number of them, without one file.
 const MAX_CHANGES: usize = 1_000_000;
 /// Longer paths than any file system takes.
 pub(crate) const MAX_DEPTH: usize = 1_000;
@@ -62,7 +63,7 @@ pub(crate) struct Walked {
 
 /// Compares two trees; `with_names` also collects the names beside the changes.
 pub(crate) fn walk(objects: &Objects, old: ObjectId, new: ObjectId, with_names: bool) -> Result<Walked, RepoError> {
-    let mut walk = Walk { objects, with_names, path: Vec::new(), depth: 0, seen: Walked::default() };
+    let mut walk = Walk { objects, with_names, path: Vec::new(), depth: 0, left: MAX_CHANGES, seen: Walked::default() };
     if old != new {
         walk.directory(Some(old), Some(new))?;
     }
@@ -75,6 +76,8 @@ struct Walk<'a> {
     /// Of the directory that is looked at, with a slash behind.
     path: Vec<u8>,
     depth: usize,
+    /// How many directories and changes may still come.
+    left: usize,
     seen: Walked,
 }
 
@@ -83,6 +86,7 @@ impl Walk<'_> {
         if self.depth == MAX_DEPTH {
             return Err(RepoError::TooMany { what: "directories in one another", limit: MAX_DEPTH });
         }
+        self.count()?;
         self.depth += 1;
         let [old, new] = [self.read(old)?, self.read(new)?];
         if self.with_names {
@@ -119,11 +123,15 @@ impl Walk<'_> {
     }
 
     fn change(&mut self, old: Option<&Entry>, new: Option<&Entry>) -> Result<(), RepoError> {
-        if self.seen.changes.len() == MAX_CHANGES {
-            return Err(RepoError::TooMany { what: "changed files", limit: MAX_CHANGES });
-        }
+        self.count()?;
         let [old, new] = [old, new].map(|side| side.map(|entry| Side { mode: entry.mode, id: entry.id }));
         self.seen.changes.push(Change { path: self.path.clone(), old, new });
+        Ok(())
+    }
+
+    fn count(&mut self) -> Result<(), RepoError> {
+        let too_many = RepoError::TooMany { what: "changed files and directories", limit: MAX_CHANGES };
+        self.left = self.left.checked_sub(1).ok_or(too_many)?;
         Ok(())
     }
 }
@@ -138,4 +146,33 @@ fn next_pair<'a>(old: &mut &'a [Entry], new: &mut &'a [Entry]) -> Option<(Option
     };
     let take = |list: &mut &'a [Entry], wanted: bool| if wanted { list.split_off_first() } else { None };
     Some((take(old, order != Ordering::Greater), take(new, order != Ordering::Less)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Fixture;
+
+    #[test]
+    fn g15_directories_without_a_file_that_hold_one_another_many_times_come_to_an_end() {
+        let f = Fixture::pushed();
+        let names = (0..10).map(|name| format!("{name}").into_bytes());
+        let mut tree = f.repo().objects().empty_tree();
+        for _ in 0..20 {
+            let entries: Vec<u8> =
+                names.clone().flat_map(|name| [b"40000 ", &name[..], b"\0", &raw(&tree)].concat()).collect();
+            f.write("../tree", entries);
+            tree = f.git(&["hash-object", "-w", "--literally", "-t", "tree", "../tree"]).parse().unwrap();
+        }
+        let repo = f.repo();
+        let objects = repo.objects();
+        let mut walk =
+            Walk { objects, with_names: true, path: Vec::new(), depth: 0, left: 100, seen: Walked::default() };
+        let walked = walk.directory(None, Some(objects.parse(&tree).unwrap()));
+        assert!(matches!(walked, Err(RepoError::TooMany { .. })));
+    }
+
+    fn raw(id: &Oid) -> Vec<u8> {
+        ObjectId::from_hex(id.as_str().as_bytes()).unwrap().as_slice().to_vec()
+    }
 }
