@@ -60,11 +60,13 @@ pub fn main<A: Parser + AsRef<Common>>(run: impl FnOnce(A, &Context) -> Result<E
     let cancel = Cancel::default();
     let console = Console::new(args.as_ref().json);
     let outcome = stop_on_signals(&cancel).and_then(|()| {
-        let context = Context { host: Local::cancelled_by(cancel.clone()), cancel, console: console.clone() };
+        let context =
+            Context { host: Local::cancelled_by(cancel.clone()), cancel: cancel.clone(), console: console.clone() };
         caught(|| run(args, &context))
     });
     console.finish();
     let exit = outcome.unwrap_or_else(|failure| {
+        let failure = if cancel.is_cancelled() { interrupted(failure) } else { failure };
         console.failure(&failure);
         failure.exit
     });
@@ -81,6 +83,16 @@ fn stop_on_signals(cancel: &Cancel) -> Result<(), Failure> {
         .into_iter()
         .try_for_each(|signal| register(signal).map(drop))
         .map_err(|error| Failure::bug("signals", error.to_string(), "report this with the command you ran"))
+}
+
+/// After a signal a failure says what was broken off, not what went wrong.
+fn interrupted(failure: Failure) -> Failure {
+    const CLASS: &str = "interrupted";
+    if failure.class == CLASS || failure.exit == Exit::Bug {
+        return failure;
+    }
+    let reason = format!("stopped by a signal ({})", failure.class);
+    Failure::infrastructure(CLASS, reason, "run it again: it goes on where it can")
 }
 
 fn caught(run: impl FnOnce() -> Result<Exit, Failure>) -> Result<Exit, Failure> {

@@ -158,6 +158,7 @@ impl RepoError {
             Self::Missing(_) => "object-missing",
             Self::Unreadable { .. } => "object-unreadable",
             Self::Forged { .. } => "object-forged",
+            Self::Malformed { kind: "policy", .. } => "bad-policy",
             Self::Malformed { .. } => "object-malformed",
             Self::WrongKind { .. } | Self::UnknownRevision(_) | Self::OtherHash(_) => "unknown-revision",
             Self::TooMany { .. } => "too-large",
@@ -178,6 +179,9 @@ impl RepoError {
         match self {
             Self::NotARepository { .. } => "run it inside a Git repository you can read",
             Self::Missing(_) => "fetch the whole history (git fetch --unshallow, or git fetch), then try again",
+            Self::Malformed { kind: "policy", .. } => {
+                "mend configs/ship.toml where it is in force: what the remote has, or the pinned copy (install-hooks --repin)"
+            }
             Self::Unreadable { .. } | Self::Malformed { .. } => "run git fsck, mend the repository, then try again",
             Self::Forged { .. } => "do not trust this clone: find out who wrote that object, and clone again",
             Self::WrongKind { .. } | Self::UnknownRevision(_) | Self::OtherHash(_) => "name a commit that is here",

@@ -106,7 +106,14 @@ impl<'a> Git<'a> {
     }
 
     fn command(&self) -> Cmd {
-        let off = ["core.hooksPath=/dev/null", "core.fsmonitor=false", "gc.auto=0", "maintenance.auto=false"];
+        let off = [
+            "core.hooksPath=/dev/null",
+            "core.fsmonitor=false",
+            "gc.auto=0",
+            "maintenance.auto=false",
+            // Git says so whenever the graft file is named, also when that switches grafts off.
+            "advice.graftFileDeprecated=false",
+        ];
         let cmd = Cmd::new("git")
             .dir(&self.dir)
             .env("GIT_DIR", &self.metadata)

@@ -33,6 +33,8 @@ impl Repo {
             trust: gix::discover::upwards::TrustPolicy::Assume(Trust::Full),
             ..Default::default()
         };
+        // gix shortens a relative path with `..` wrongly.
+        let path = &path.canonicalize().map_err(|error| not(error.to_string()))?;
         let inner = gix::ThreadSafeRepository::discover_opts(path, discovery, options);
         let inner = inner.map_err(|error| not(error.to_string()))?.to_thread_local();
         let objects = Objects::new(&inner);

@@ -84,6 +84,9 @@ pub fn run(host: &dyn Host, dir: &Path, options: &Options, told: &Told) -> Resul
     let journal = Journal::lock(&state_dir(&repo))?;
     let interrupted = journal.interrupted(host)?;
     let session = Session::open(host, &repo, options.remote.as_deref())?;
+    if interrupted.is_some() {
+        heal::remove_copies(&session)?;
+    }
     told(Progress::Range {
         remote: session.remote.clone(),
         target: session.target.clone(),
@@ -243,7 +246,8 @@ impl Run<'_> {
         let spent =
             || Failure::bug("no-pass", "the gate's pass was spent before", "report this with the command you ran");
         let pass = self.pass.take().ok_or_else(spent)?;
-        let pushed = self.session.git().push(&self.session.remote, pass, self.session.hooks.as_deref())?;
+        let pushed = self.session.git().push(&self.session.remote, pass, self.session.hooks.as_deref());
+        let pushed = pushed.map_err(|failure| self.session.unless_moved(failure))?;
         for (target, id) in pushed.refs {
             (self.told)(Progress::Pushed { target, id: id.to_string() });
         }

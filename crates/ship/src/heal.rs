@@ -94,18 +94,18 @@ fn commit(session: &Session<'_>, tree: &Oid, changes: &[PlainChange]) -> Result<
     Ok(commit)
 }
 
-/// A copy of a tree that is there for one heal. Its place is the repository's own, so that what a killed run left is
-/// found and removed by the next one, which holds the same lock.
+/// A copy of a tree that is there for one heal. It lies in a directory of the repository's own, so that what a killed
+/// run left is found and removed by the next one, which holds the same lock. Its name is new each time: a healer that
+/// outlived its run cannot write into the next one's copy.
 struct Copy(PathBuf);
 
 impl Copy {
     fn make(session: &Session<'_>, tree: &Oid) -> Result<Self, Failure> {
-        let id = Sha256::of(session.repo.common_dir().as_os_str().as_encoded_bytes());
-        let path = cache_dir(session.host)?.join("heal").join(&id.as_str()[..16]);
-        remove(&path)?;
-        let copy = Self(path);
-        let parent = copy.0.parent().unwrap_or(&copy.0);
-        fs::create_dir_all(parent).map_err(|source| unusable(parent, source))?;
+        let own = copies_of(session)?;
+        remove(&own)?;
+        fs::create_dir_all(&own).map_err(|source| unusable(&own, source))?;
+        let name: String = session.host.random(8).iter().map(|byte| format!("{byte:02x}")).collect();
+        let copy = Self(own.join(name));
         materialise(session.repo.objects(), tree, &copy.0)?;
         Ok(copy)
     }
@@ -115,7 +115,21 @@ impl Drop for Copy {
     fn drop(&mut self) {
         // What stays is removed before the next heal.
         let _ = fs::remove_dir_all(&self.0);
+        let _ = self.0.parent().map(fs::remove_dir);
     }
+}
+
+/// Removes the copies that a killed run of this repository left.
+///
+/// # Errors
+/// Those of the file system.
+pub(crate) fn remove_copies(session: &Session<'_>) -> Result<(), Failure> {
+    remove(&copies_of(session)?)
+}
+
+fn copies_of(session: &Session<'_>) -> Result<PathBuf, Failure> {
+    let id = Sha256::of(session.repo.common_dir().as_os_str().as_encoded_bytes());
+    Ok(cache_dir(session.host)?.join("heal").join(&id.as_str()[..16]))
 }
 
 fn remove(path: &Path) -> Result<(), Failure> {

@@ -112,6 +112,14 @@ impl<'a> Session<'a> {
         self.policy.classify(&self.target) == RefClass::Protected
     }
 
+    /// Why a push of this range failed, when the remote has moved meanwhile; else `failure`.
+    pub(crate) fn unless_moved(&self, failure: repo::RepoError) -> Failure {
+        match self.git().ls_remote(&self.remote, &self.target) {
+            Ok(now) if now != self.since => moved(&self.remote, &self.target),
+            _ => failure.into(),
+        }
+    }
+
     /// The tree of the shipped commit.
     ///
     /// # Errors
@@ -252,9 +260,10 @@ fn standing(
 }
 
 fn moved(remote: &str, target: &str) -> Failure {
+    let branch = target.strip_prefix("refs/heads/").unwrap_or(target);
     Failure::refused(
         "remote-moved",
         format!("{target} of {remote} has commits that are not here"),
-        format!("git pull --rebase {remote}, then ship again"),
+        format!("git pull --rebase {remote} {branch}, then ship again"),
     )
 }
