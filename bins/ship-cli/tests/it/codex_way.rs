@@ -1,0 +1,286 @@
+//! The whole way with every real part, and its single steps as programs of their own.
+
+use std::fs;
+
+use insta::assert_snapshot;
+
+use crate::stage::{Said, Setup, Stage, executable, mending, run};
+
+const BASELINE: &str = "chore: advance review baseline";
+
+/// Records what git tells the hook that was there before the gate's: it is run after a push has passed.
+fn watch_pushes(stage: &Stage) {
+    let script = format!("#!/bin/sh\ncat >>'{}'\n", stage.path("pushes").display());
+    executable(&stage.path("work/.git/hooks/pre-push"), &script);
+}
+
+fn pushes(stage: &Stage) -> usize {
+    fs::read_to_string(stage.path("pushes")).map_or(0, |pushes| pushes.lines().count())
+}
+
+/// The names of the events, with what tells them apart.
+fn story(said: &Said) -> String {
+    let name = |event: &serde_json::Value| {
+        let of = |field: &str| event[field].as_str().map(str::to_owned);
+        let first = of("event").or_else(|| of("status")).unwrap();
+        [Some(first), of("step"), of("verdict"), of("policy")].into_iter().flatten().collect::<Vec<_>>().join(" ")
+    };
+    said.events().iter().filter(|event| event["event"] != "working").map(name).collect::<Vec<_>>().join("\n")
+}
+
+/// The remote and the branch are at one baseline commit on top of `reviewed`.
+fn assert_shipped(stage: &Stage, reviewed: &str) {
+    assert_eq!(stage.git(&["rev-parse", "HEAD"]), stage.remote_main());
+    assert_eq!(stage.git(&["rev-parse", "HEAD^"]), reviewed);
+    assert_eq!(
+        stage.git(&["show", "--format=%s", "--name-only", "HEAD"]),
+        format!("{BASELINE}\n\ndocs/LAST_REVIEWED_SHA.txt")
+    );
+    assert_eq!(stage.git(&["show", "HEAD:docs/LAST_REVIEWED_SHA.txt"]), reviewed);
+    assert_eq!(stage.git(&["status", "--porcelain"]), "");
+    assert_eq!(stage.left_over(), Vec::<String>::new());
+}
+
+#[test]
+fn the_whole_way_with_codex_from_a_blocker_to_a_push_through_the_hook() {
+    let stage = Stage::with_codex(&Setup::default(), mending());
+    watch_pushes(&stage);
+    stage.install();
+    stage.defect();
+    let said = stage.ship(&[]);
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+    assert_snapshot!(story(&said), @r"
+    range as the remote has it
+    step test
+    tested
+    step review
+    packet
+    verdict BLOCKED
+    step heal
+    healed
+    step test
+    tested
+    step review
+    packet
+    verdict APPROVED
+    step gate
+    step push
+    pushed
+    step follow
+    pushed
+    ");
+    assert_shipped(&stage, &stage.git(&["rev-parse", "HEAD^"]));
+    assert_eq!(
+        stage.log("main"),
+        format!("{BASELINE}\nfix: autoheal blockers from review verdict\ngreet in another way\nstart")
+    );
+    assert_eq!(pushes(&stage), 1);
+    let asked = stage.model.requests().len();
+
+    assert_snapshot!(story(&stage.ship(&[])), @r"
+    range as the remote has it
+    nothing_to_do
+    ");
+    assert_eq!((stage.model.requests().len(), pushes(&stage)), (asked, 1));
+    // The way is open for a commit on top, by the same baseline file.
+    let head = stage.change();
+    assert_eq!(stage.ship(&[]).code, Some(0));
+    assert_shipped(&stage, &head);
+}
+
+#[test]
+fn what_a_reviewed_push_leaves_for_people() {
+    let stage = Stage::with_codex(&Setup::default(), mending());
+    stage.change();
+    let said = run(&mut stage.program("ship"));
+    let text = stage.redacted(&said.stderr);
+    let text: Vec<_> =
+        text.lines().filter(|line| !line.contains("passed unit in") && !line.contains("record:")).collect();
+    assert_snapshot!(text.join("\n"), @r"
+    shipping ID..ID to origin refs/heads/main (policy: as the remote has it)
+    test
+    review
+      reviewed 1 of 1 packets
+      APPROVED
+    gate
+    push
+      refs/heads/main is now ID
+    follow
+    ");
+    assert_snapshot!(said.stdout, @"shipped");
+    let mut packets = fs::read_dir(stage.path("work/review_packets")).unwrap().map(|entry| entry.unwrap().path());
+    let record = packets.find(|path| path.is_dir()).unwrap();
+    let mut names: Vec<_> = fs::read_dir(record).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_snapshot!(format!("{names:?}"), @r#"["CODEX_VERDICT.json", "LEDGER.json", "META.json", "RAW_ANSWER_1.txt", "REVIEW_BUNDLE.txt", "VERDICT_1.json"]"#);
+}
+
+#[test]
+fn a_first_push_is_judged_by_the_pinned_policy() {
+    let stage = Stage::empty(&Setup::default(), mending());
+    stage.provide_codex();
+    stage.start(&Setup::default());
+    watch_pushes(&stage);
+    stage.install();
+    let head = stage.change();
+    let said = stage.ship(&[]);
+    assert_snapshot!(story(&said), @r"
+    range as pinned
+    step test
+    tested
+    step review
+    packet
+    verdict APPROVED
+    step gate
+    step push
+    pushed
+    step follow
+    pushed
+    ");
+    assert_shipped(&stage, &head);
+    assert_eq!(pushes(&stage), 1);
+    let prompt = stage.model.requests()[0].prompt();
+    assert!(["configs/ship.toml", "src/greet.py", "src/more.py"].iter().all(|path| prompt.contains(path)), "{prompt}");
+}
+
+#[test]
+fn an_approved_range_is_pushed_later_and_asked_about_once() {
+    let stage = Stage::with_codex(&Setup::default(), mending());
+    let head = stage.change();
+    assert_snapshot!(story(&stage.ship(&["--no-push"])), @r"
+    range as the remote has it
+    step test
+    tested
+    step review
+    packet
+    verdict APPROVED
+    approved
+    ");
+    assert_eq!(stage.log("origin/main"), "start");
+    assert_snapshot!(story(&stage.ship(&["--no-push"])), @r"
+    range as the remote has it
+    approved
+    ");
+    assert_snapshot!(story(&stage.ship(&[])), @r"
+    range as the remote has it
+    step gate
+    step push
+    pushed
+    step follow
+    pushed
+    ");
+    assert_shipped(&stage, &head);
+    assert_eq!(stage.model.requests().len(), 1);
+}
+
+#[test]
+fn review_auto_reviews_and_finishes() {
+    let stage = Stage::with_codex(&Setup::testing("touch ../tested"), mending());
+    let head = stage.change();
+    let review = |args: &[&str]| run(stage.program("review-auto").arg("--json").args(args));
+    assert_snapshot!(story(&review(&["--no-push"])), @r"
+    range as the remote has it
+    step review
+    packet
+    verdict APPROVED
+    approved
+    ");
+    assert_snapshot!(story(&review(&[])), @r"
+    range as the remote has it
+    step gate
+    step push
+    pushed
+    step follow
+    pushed
+    ");
+    assert_shipped(&stage, &head);
+    assert_snapshot!(story(&review(&[])), @r"
+    range as the remote has it
+    nothing_to_do
+    ");
+    assert!(!stage.path("tested").exists());
+}
+
+#[test]
+fn g12_finishing_after_a_failed_push_stacks_nothing() {
+    let stage = Stage::with_codex(&Setup::default(), mending());
+    stage.install();
+    let finish = || run(stage.program("review-finish").arg("--json"));
+    let head = stage.change();
+    assert_snapshot!(finish().text(&stage), @r"
+    exit 1 not-reviewed: there is no approving verdict that the gate accepts for this range
+    next: run ship, or review-auto
+    ");
+    assert_eq!(stage.ship(&["--no-push"]).code, Some(0));
+
+    stage.remote_hook(
+        "update",
+        &format!("echo \"$3\" >>'{}'; echo not today >&2; exit 1", stage.path("refused").display()),
+    );
+    assert_snapshot!(finish().text(&stage), @r"
+    exit 4 git-remote-failed: `git push --quiet --no-follow-tags --no-signed --recurse-submodules=no --receive-pack=git-receive-pack --force-with-lease=refs/heads/main:ID -- origin ID:refs/heads/main` failed (exit 1): remote: not today
+    remote: error: hook declined to update refs/heads/main
+    To STAGE/remote.git
+     ! [remote rejected] ID -> main (hook declined)
+    error: failed to push some refs to 'STAGE/remote.git'
+    next: check the network and your access to the remote, then try again
+    ");
+    assert_eq!(stage.git(&["rev-parse", "HEAD"]), head, "the branch waits for the remote");
+    assert_eq!(stage.git(&["status", "--porcelain"]), "");
+    assert_eq!(finish().code, Some(4));
+    let refused = fs::read_to_string(stage.path("refused")).unwrap();
+    let refused: Vec<_> = refused.lines().collect();
+    assert_eq!((refused.len(), refused[0]), (2, refused[1]), "the same commit again");
+
+    fs::remove_file(stage.path("remote.git/hooks/update")).unwrap();
+    assert_snapshot!(story(&finish()), @r"
+    range as the remote has it
+    step gate
+    step push
+    pushed
+    step follow
+    pushed
+    ");
+    assert_shipped(&stage, &head);
+    assert_eq!(stage.remote_main(), refused[0]);
+    assert_snapshot!(story(&finish()), @r"
+    range as the remote has it
+    nothing_to_do
+    ");
+    assert_eq!(stage.model.requests().len(), 1);
+}
+
+#[test]
+fn s06_a_remote_that_moves_during_a_run_is_not_overwritten() {
+    let stage = Stage::with_codex(&Setup::testing("exec ../move"), mending());
+    let git = stage.path("bin/git");
+    let script = format!(
+        "#!/bin/sh\ncd ../remote.git && id=$('{git}' commit-tree -p main -m theirs 'main^{{tree}}') && '{git}' update-ref refs/heads/main $id\n",
+        git = git.display()
+    );
+    executable(&stage.path("move"), &script);
+    stage.change();
+    assert_snapshot!(stage.ship(&[]).text(&stage), @r"
+    exit 1 remote-moved: refs/heads/main of origin has commits that are not here
+    next: git pull --rebase origin main, then ship again
+    ");
+    assert_eq!(stage.git(&["-C", "../remote.git", "log", "--format=%s", "main"]), "theirs\nstart");
+    assert_eq!(stage.log("main"), "more\nstart");
+    assert_snapshot!(stage.ship(&[]).text(&stage), @r"
+    exit 1 remote-moved: refs/heads/main of origin has commits that are not here
+    next: git pull --rebase origin main, then ship again
+    ");
+}
+
+#[test]
+fn a_plain_git_push_of_what_was_not_reviewed_is_blocked_by_the_hook() {
+    let stage = Stage::with_codex(&Setup::default(), mending());
+    stage.install();
+    stage.change();
+    let push = |args: &[&str]| stage.command("git").arg("push").args(args).output().unwrap();
+    let output = push(&["origin", "main"]);
+    assert!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains("PUSH BLOCKED"), "{output:?}");
+    assert!(!push(&["origin", ":main"]).status.success(), "G04");
+    assert_eq!(stage.ship(&[]).code, Some(0));
+    assert_eq!(stage.git(&["rev-parse", "HEAD"]), stage.remote_main());
+}
