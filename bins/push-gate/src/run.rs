@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use cli::Context;
 use host::Host;
@@ -19,7 +19,11 @@ use crate::args::{Action, Args};
 pub(crate) fn run(args: Args, cx: &Context) -> Result<Exit, Failure> {
     let directory = &args.place.directory;
     match args.command {
-        Action::PrePush { former, remote } => pre_push(cx, directory, former.as_deref(), &remote),
+        Action::PrePush { former, remote } => {
+            // What git pushes from, also when that is not around the directory it runs the hook in.
+            let git_dir = cx.host.env("GIT_DIR").map(PathBuf::from);
+            pre_push(cx, git_dir.as_deref().unwrap_or(directory), former.as_deref(), &remote)
+        }
         Action::Verify { range, verdict } => verify(cx, directory, &range, verdict.as_deref()),
     }
 }

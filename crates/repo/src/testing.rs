@@ -57,8 +57,8 @@ impl Host for Hermetic {
         self.local.remove(path)
     }
 
-    fn env(&self, _: &str) -> Option<OsString> {
-        None
+    fn env(&self, name: &str) -> Option<OsString> {
+        (name == "HOME").then(|| self.home.clone().into())
     }
 
     fn uid(&self) -> u32 {

@@ -88,7 +88,7 @@ pub fn judge(facts: &PushFacts) -> Result<Pass, Refusals> {
 pub fn judge_range(facts: &RangeFacts) -> Result<(), Refusals> {
     let reasons = match &facts.policy {
         Ok(policy) => against_protected(policy, &facts.since, &facts.to, &facts.review),
-        Err(unseen) => vec![unseen.into()],
+        Err(unseen) => vec![without_policy(unseen, Some(&facts.review))],
     };
     let subject = format!("{}..{}", facts.since, facts.to);
     let refusals: Vec<_> = reasons.into_iter().map(|reason| Refusal { subject: subject.clone(), reason }).collect();
@@ -107,7 +107,7 @@ fn pass(facts: &PushFacts) -> Pass {
 fn against_update(facts: &UpdateFacts) -> Vec<Reason> {
     let policy = match &facts.policy {
         Ok(policy) => policy,
-        Err(unseen) => return vec![unseen.into()],
+        Err(unseen) => return vec![without_policy(unseen, facts.review.as_ref().ok())],
     };
     let Update { remote_ref, old, new, .. } = &facts.update;
     match (policy.classify(remote_ref), &facts.review) {
@@ -117,6 +117,12 @@ fn against_update(facts: &UpdateFacts) -> Vec<Reason> {
         (RefClass::Protected, Ok(review)) => against_protected(policy, old, new, review),
         (RefClass::Protected, Err(unseen)) => vec![unseen.into()],
     }
+}
+
+/// A policy that is on a commit which is not here has a way out of its own: to fetch it.
+fn without_policy(unseen: &Unseen, review: Option<&ReviewFacts>) -> Reason {
+    let missing = review.is_some_and(|review| review.base == Ok(Base::Missing));
+    if missing { Reason::BaseMissing } else { unseen.into() }
 }
 
 fn against_protected(policy: &Policy, since: &Oid, pushed: &Oid, facts: &ReviewFacts) -> Vec<Reason> {
@@ -135,9 +141,22 @@ fn against_protected(policy: &Policy, since: &Oid, pushed: &Oid, facts: &ReviewF
             reasons.extend(against_content(since, reviewed, content));
             reasons.extend(against_verdicts(policy, content, &facts.verdicts));
         }
-        Err(unseen) => reasons.push(unseen.into()),
+        // Without a reviewed commit, which is told above, there is no content either.
+        Err(unseen) if reviewed.is_some() => reasons.push(unseen.into()),
+        Err(_) => {}
     }
-    reasons
+    distinct(reasons)
+}
+
+/// What cannot be read is met by several checks, and told once.
+fn distinct(reasons: Vec<Reason>) -> Vec<Reason> {
+    let mut told: Vec<Reason> = Vec::with_capacity(reasons.len());
+    for reason in reasons {
+        if !told.contains(&reason) {
+            told.push(reason);
+        }
+    }
+    told
 }
 
 fn against_base(since: &Oid, base: &Observed<Base>) -> Option<Reason> {
