@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use host::Host;
+use host::{Host, Kind};
 use jiff::Timestamp;
 use outcome::Failure;
 use serde::Serialize;
@@ -54,9 +54,14 @@ impl Record {
     /// Makes a directory that no other run has, named by the time `now` in UTC.
     ///
     /// # Errors
-    /// Not ready, if it cannot be made.
+    /// Refused, if something else than a directory has the folder's name; not ready, if it cannot be made.
     pub(crate) fn create(host: &dyn Host, root: &Path, now: Timestamp) -> Result<Self, Failure> {
         let base = root.join(DIR);
+        // A branch can hold a symbolic link of that name, and it leads wherever the branch says.
+        if host.stat(&base)?.is_some_and(|stat| stat.kind != Kind::Dir) {
+            let next = format!("take {DIR} out of the repository, commit, then ship again");
+            return Err(Failure::refused("review-packets", format!("{DIR} is no directory"), next));
+        }
         host.write_atomic(&base.join(".gitignore"), b"*\n", 0o644)?;
         let stamp = now.strftime("%Y%m%d_%H%M%S").to_string();
         let names = std::iter::once(stamp.clone()).chain((2..).map(|n| format!("{stamp}-{n}")));
@@ -113,5 +118,13 @@ mod tests {
         let name = || Record::create(&Local::new(), root.path(), now).unwrap().dir().file_name().unwrap().to_owned();
         assert_eq!([name(), name(), name()], ["20260213_102030", "20260213_102030-2", "20260213_102030-3"]);
         assert_eq!(fs::read_to_string(root.path().join("review_packets/.gitignore")).unwrap(), "*\n");
+    }
+    #[test]
+    fn a01_a_link_in_the_place_of_the_folder_is_not_followed() {
+        let [root, elsewhere] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        std::os::unix::fs::symlink(elsewhere.path(), root.path().join(DIR)).unwrap();
+        let refused = Record::create(&Local::new(), root.path(), Timestamp::UNIX_EPOCH).unwrap_err();
+        assert_eq!(refused.class, "review-packets");
+        assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
     }
 }
