@@ -30,7 +30,8 @@ impl AsRef<Common> for Args {
 fn heal(args: Args, cx: &Context) -> Result<Exit, Failure> {
     let limits = Limits { rounds: 1, unapproved: Unapproved::Refuse, heal: true, push: false };
     let options = Options::from_environment(&cx.host, args.remote, limits, cx.console.interactive())?;
-    autoheal(&cx.host, &args.place.directory, &options, &teller(&cx.console))?;
+    let mended = autoheal(&cx.host, &args.place.directory, &options, &teller(&cx.console))?;
+    cx.console.result(&mended)?;
     Ok(Exit::Done)
 }
 

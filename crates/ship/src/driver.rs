@@ -1,6 +1,7 @@
 //! Performs the commands of [`machine`](crate::machine) and reports what came of them.
 
 use std::ffi::OsStr;
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use cli::Console;
 use host::Host;
 use outcome::Failure;
 use repo::{PolicySource, Repo, push_blocked, push_facts, range_facts};
+use serde::Serialize;
 use verdict::Oid;
 use verdict::gate::{Pass, Update, judge, judge_range};
 use verdict::schema::{Decision, TestRun};
@@ -247,7 +249,7 @@ impl Run<'_> {
             || Failure::bug("no-pass", "the gate's pass was spent before", "report this with the command you ran");
         let pass = self.pass.take().ok_or_else(spent)?;
         let pushed = self.session.git().push(&self.session.remote, pass, self.session.hooks.as_deref());
-        let pushed = pushed.map_err(|failure| self.session.unless_moved(failure))?;
+        let pushed = pushed.map_err(|failure| self.session.unless_moved(&self.tip, failure))?;
         for (target, id) in pushed.refs {
             (self.told)(Progress::Pushed { target, id: id.to_string() });
         }
@@ -278,11 +280,26 @@ fn blocked(count: usize, healable: bool) -> Failure {
     Failure::refused("blocked", format!("the review has {count} blocker{plural}"), next)
 }
 
+/// What [`autoheal`] did.
+#[derive(Debug, Clone, Serialize)]
+pub struct Mended {
+    schema: u32,
+    status: &'static str,
+    /// The commit on the branch.
+    pub commit: String,
+}
+
+impl fmt::Display for Mended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "healed in {}; it is not reviewed yet", self.commit)
+    }
+}
+
 /// Has the blockers of the verdict for HEAD mended, as a ship would, and nothing else.
 ///
 /// # Errors
 /// Refused, when no verdict blocks HEAD; else those of a heal.
-pub fn autoheal(host: &dyn Host, dir: &Path, options: &Options, told: &Told) -> Result<Oid, Failure> {
+pub fn autoheal(host: &dyn Host, dir: &Path, options: &Options, told: &Told) -> Result<Mended, Failure> {
     let repo = Repo::open(dir)?;
     let _lock = Journal::lock(&state_dir(&repo))?;
     let session = Session::open(host, &repo, options.remote.as_deref())?;
@@ -292,7 +309,8 @@ pub fn autoheal(host: &dyn Host, dir: &Path, options: &Options, told: &Told) -> 
         return Err(Failure::refused("nothing-to-heal", "no verdict blocks HEAD", "run review-auto --no-push first"));
     };
     let complaint = heal::complaint_of(&verdict.blockers);
-    heal::heal(&session, &complaint, options.manner.interactive, &|progress| told(progress))
+    let commit = heal::heal(&session, &complaint, options.manner.interactive, &|progress| told(progress))?;
+    Ok(Mended { schema: 1, status: "healed", commit: commit.to_string() })
 }
 
 impl State {

@@ -14,6 +14,6 @@ mod review;
 mod session;
 mod steps;
 
-pub use driver::{Options, Told, autoheal, run, teller};
+pub use driver::{Mended, Options, Told, autoheal, run, teller};
 pub use progress::Progress;
 pub use review::Manner;

@@ -8,7 +8,8 @@
 use std::fmt;
 
 use outcome::Failure;
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeStruct as _;
+use serde::{Deserialize, Serialize, Serializer};
 
 /// What a run may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,8 +141,7 @@ pub enum Command {
 }
 
 /// How a run ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "status", rename_all = "snake_case")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
     /// The remote had it all.
     NothingToDo,
@@ -150,8 +150,23 @@ pub enum End {
     /// Pushed and read back.
     Pushed,
     /// Refused, blocked or broken off.
-    #[serde(skip)]
     Failed(Failure),
+}
+
+/// As a failure of any program: `schema` and `status`.
+impl Serialize for End {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let status = match self {
+            Self::NothingToDo => "nothing_to_do",
+            Self::Approved => "approved",
+            Self::Pushed => "pushed",
+            Self::Failed(failure) => return failure.json().serialize(serializer),
+        };
+        let mut end = serializer.serialize_struct("End", 2)?;
+        end.serialize_field("schema", &1)?;
+        end.serialize_field("status", status)?;
+        end.end()
+    }
 }
 
 impl fmt::Display for End {

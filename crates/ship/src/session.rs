@@ -112,10 +112,10 @@ impl<'a> Session<'a> {
         self.policy.classify(&self.target) == RefClass::Protected
     }
 
-    /// Why a push of this range failed, when the remote has moved meanwhile; else `failure`.
-    pub(crate) fn unless_moved(&self, failure: repo::RepoError) -> Failure {
+    /// Why the push of `tip` failed: somebody else pushed meanwhile, or `failure`.
+    pub(crate) fn unless_moved(&self, tip: &Oid, failure: repo::RepoError) -> Failure {
         match self.git().ls_remote(&self.remote, &self.target) {
-            Ok(now) if now != self.since => moved(&self.remote, &self.target),
+            Ok(now) if now != self.since && now.as_ref() != Some(tip) => moved(&self.remote, &self.target),
             _ => failure.into(),
         }
     }

@@ -188,7 +188,10 @@ fn autoheal_mends_what_the_verdict_for_head_blocks() {
     assert_eq!((review.code, review.end()["class"].as_str()), (Some(1), Some("blocked")));
     let said = autoheal(&stage);
     assert_eq!(said.code, Some(0), "{}", said.stderr);
-    assert_eq!(said.end()["event"], "healed");
+    assert_eq!(
+        (&said.end()["status"], &said.end()["commit"]),
+        (&"healed".into(), &stage.git(&["rev-parse", "HEAD"]).into())
+    );
     assert_eq!(stage.log("main"), "fix: autoheal blockers from review verdict\ngreet in another way\nstart");
     // What was healed is another commit: no verdict blocks it.
     assert_eq!(autoheal(&stage).end()["class"], "nothing-to-heal");

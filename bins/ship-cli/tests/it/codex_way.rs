@@ -89,6 +89,20 @@ fn the_whole_way_with_codex_from_a_blocker_to_a_push_through_the_hook() {
 }
 
 #[test]
+fn json_is_an_event_a_line_and_ends_with_the_status() {
+    let stage = Stage::with_codex(&Setup::testing("printf '\\033[31mred\\n'; echo two"), mending());
+    stage.defect();
+    let said = stage.ship(&[]);
+    let (end, events) = said.events().split_last().map(|(end, events)| (end.clone(), events.to_vec())).unwrap();
+    assert_snapshot!(end.to_string(), @r#"{"schema":1,"status":"pushed"}"#);
+    assert!(events.iter().all(|event| event.is_object() && event["event"].is_string()), "{}", said.stdout);
+    assert!(!said.stdout.contains('\u{1b}') && said.stderr.is_empty(), "{}{}", said.stdout, said.stderr);
+    let failed = run(stage.program("ship").args(["--json", "--remote", "nowhere"]));
+    assert_eq!(failed.events().len(), 1);
+    assert_snapshot!(failed.end().to_string(), @r#"{"class":"no-remote","next":"git remote add NAME URL, then try again","reason":"there is no remote `nowhere`","schema":1,"status":"not_ready"}"#);
+}
+
+#[test]
 fn what_a_reviewed_push_leaves_for_people() {
     let stage = Stage::with_codex(&Setup::default(), mending());
     stage.change();
