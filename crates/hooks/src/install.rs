@@ -229,7 +229,7 @@ fn names_in(dir: &Path) -> Vec<OsString> {
 }
 
 /// One of our hooks, whatever gate it names: what comes before and after the gate's path is our text.
-fn is_ours(name: &str, bytes: &[u8]) -> bool {
+pub(crate) fn is_ours(name: &str, bytes: &[u8]) -> bool {
     let template = if name == "pre-push" { script::PRE_PUSH } else { script::POST_COMMIT };
     let hole = template.iter().position(|byte| *byte == b'@').unwrap_or(template.len());
     bytes.starts_with(&template[..hole])

@@ -2,16 +2,28 @@
 
 use std::path::PathBuf;
 
-use host::{Host, HostError};
+use host::Host;
 
-use crate::{Site, script};
+use crate::install::is_ours;
+use crate::{HooksError, Site, script};
 
-/// The directory that git runs hooks from, if the `pre-push` there is ours, byte for byte, and the gate it calls is there.
+/// The directory that git runs hooks from, if the `pre-push` there is ours, byte for byte. That the gate it calls is
+/// there is not asked: the hook refuses every push without it.
 ///
 /// # Errors
-/// The host's.
-pub fn installed_dir(host: &dyn Host, site: &Site) -> Result<Option<PathBuf>, HostError> {
-    let hook = host.read(&site.effective.dir.join("pre-push"))?;
-    let is_ours = hook.is_some_and(|hook| hook == script::pre_push(&site.gate()));
-    Ok((is_ours && host.stat(&site.gate())?.is_some()).then(|| site.effective.dir.clone()))
+/// [`HooksError::OtherGate`] when our hook was installed for another gate than [`Site::gate`], as when `HOME` or
+/// `XDG_DATA_HOME` lead elsewhere than then: a push would go around that gate and the policy pinned beside it. The
+/// host's.
+pub fn installed_dir(host: &dyn Host, site: &Site) -> Result<Option<PathBuf>, HooksError> {
+    let (ours, effective) = (script::pre_push(&site.gate()), &site.effective.dir);
+    let own = [site.default_dir(), site.own_dir()];
+    // Where git is led away from our hook, the environment may have done both.
+    for dir in own.iter().filter(|dir| *dir == effective || !own.contains(effective)) {
+        let hook = dir.join("pre-push");
+        if host.read(&hook)?.is_some_and(|bytes| is_ours("pre-push", &bytes) && bytes != ours) {
+            return Err(HooksError::OtherGate { hook, gate: site.gate() });
+        }
+    }
+    let hook = host.read(&effective.join("pre-push"))?;
+    Ok((hook == Some(ours)).then(|| effective.clone()))
 }

@@ -66,6 +66,14 @@ pub enum HooksError {
         /// What it is set to.
         dir: PathBuf,
     },
+    /// Our hook was installed where another gate was named.
+    #[error("{} calls another gate than {}", hook.display(), gate.display())]
+    OtherGate {
+        /// The hook.
+        hook: PathBuf,
+        /// The gate that belongs to this repository, by the environment as it is now.
+        gate: PathBuf,
+    },
     /// A program to install is not there.
     #[error("there is no program at {}", .0.display())]
     NoProgram(PathBuf),
@@ -95,6 +103,9 @@ impl From<HooksError> for Failure {
             }
             HooksError::Environment { .. } => {
                 not_ready("hooks-path-environment", "unset GIT_CONFIG_* in this shell, then run install-hooks")
+            }
+            HooksError::OtherGate { .. } => {
+                not_ready("hook-not-ours", "set HOME and XDG_DATA_HOME as usual, or run install-hooks")
             }
             HooksError::NoProgram(_) => not_ready("program-missing", "install the programs: cargo xtask install"),
             HooksError::TwoFormer { .. } => {

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
 
 use doctor::Report;
-use hooks::{Facts, PinnedPolicy, Programs, Site, health, install};
+use hooks::{Facts, PinnedPolicy, Programs, Site, health, install, installed_dir};
 use host::{Cmd, Host, HostError, Local, Output, Stat};
 use insta::assert_snapshot;
 use outcome::Failure;
@@ -231,6 +231,31 @@ fn g09_the_doctor_reads_the_path_that_git_uses_whoever_set_it() {
     ]);
     assert_snapshot!(first(&scene), @"FAIL: hooks-path: git runs hooks from ~/elsewhere (core.hooksPath, environment, command line:)");
     assert_snapshot!(scene.install().lines().next().unwrap(), @"hooks-path-environment: core.hooksPath is set by the environment (command line:), to ~/elsewhere");
+}
+
+#[test]
+fn g14_no_variable_leads_a_push_around_the_installed_gate() {
+    let mut scene = Scene::new();
+    let check = |scene: &Scene| match installed_dir(scene, &scene.site()) {
+        Ok(dir) => dir.map_or_else(|| "none".to_owned(), |dir| scene.shown(&dir.display().to_string())),
+        Err(error) => scene.shown(&Failure::from(error).text()),
+    };
+    assert_snapshot!(check(&scene), @"none");
+    scene.install();
+    assert_snapshot!(check(&scene), @"~/clone/.git/hooks");
+    fs::remove_file(scene.site().gate()).unwrap();
+    assert_snapshot!(check(&scene), @"~/clone/.git/hooks");
+    scene.environment.push(("XDG_DATA_HOME", scene.root().join("data").into()));
+    assert_snapshot!(check(&scene), @r"
+    hook-not-ours: ~/clone/.git/hooks/pre-push calls another gate than ~/data/ai-ops-runner/gates/<id>/push-gate
+    next: set HOME and XDG_DATA_HOME as usual, or run install-hooks
+    ");
+    scene.environment.extend([
+        ("GIT_CONFIG_COUNT", "1".into()),
+        ("GIT_CONFIG_KEY_0", "core.hooksPath".into()),
+        ("GIT_CONFIG_VALUE_0", "/dev/null".into()),
+    ]);
+    assert!(check(&scene).starts_with("hook-not-ours: "));
 }
 
 #[test]
