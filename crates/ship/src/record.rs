@@ -59,8 +59,7 @@ impl Record {
         let base = root.join(DIR);
         // A branch can hold a symbolic link of that name, and it leads wherever the branch says.
         if host.stat(&base)?.is_some_and(|stat| stat.kind != Kind::Dir) {
-            let next = format!("take {DIR} out of the repository, commit, then ship again");
-            return Err(Failure::refused("review-packets", format!("{DIR} is no directory"), next));
+            return Err(repo::RepoError::Hostile { path: DIR.to_owned(), why: "is no directory".to_owned() }.into());
         }
         host.write_atomic(&base.join(".gitignore"), b"*\n", 0o644)?;
         let stamp = now.strftime("%Y%m%d_%H%M%S").to_string();
@@ -124,7 +123,7 @@ mod tests {
         let [root, elsewhere] = [(); 2].map(|()| tempfile::tempdir().unwrap());
         std::os::unix::fs::symlink(elsewhere.path(), root.path().join(DIR)).unwrap();
         let refused = Record::create(&Local::new(), root.path(), Timestamp::UNIX_EPOCH).unwrap_err();
-        assert_eq!(refused.class, "review-packets");
+        assert_eq!((&*refused.class, &*refused.reason), ("hostile-files", "review_packets: is no directory"));
         assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
     }
 }
