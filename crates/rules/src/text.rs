@@ -58,14 +58,13 @@ pub(crate) fn added<'a>(old: &[Line<'_>], new: Vec<Line<'a>>) -> Vec<Line<'a>> {
     for line in old {
         *present.entry(line.bytes).or_default() += 1;
     }
-    let is_added = |line: &Line<'_>| match present.get_mut(line.bytes) {
+    let mut is_added = |line: &Line<'_>| match present.get_mut(line.bytes) {
         Some(left) if *left > 0 => {
             *left -= 1;
             false
         }
         _ => true,
     };
-    let mut is_added = is_added;
     new.into_iter().filter(|line| is_added(line)).collect()
 }
 
