@@ -1,5 +1,7 @@
 //! What the program does: collect the range, then write it whole or in packets.
 
+#![allow(clippy::disallowed_methods, reason = "a bundle is written while it is rendered, without a copy in memory")]
+
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, BufWriter, Write as _};
@@ -20,22 +22,23 @@ const TOLD: usize = 20;
 const MAX_PACKETS: usize = 100_000;
 
 pub(crate) fn run(args: Args, cx: &Context) -> Result<Exit, Failure> {
-    let repo = Repo::open(&args.place.directory)?;
-    let since = match args.since.parse::<Oid>() {
+    let Args { place, since, to, output, patch, size_cap, packets: dir, packet_cap, .. } = args;
+    let repo = Repo::open(&place.directory)?;
+    let since = match since.parse::<Oid>() {
         Ok(id) if id.is_zero() => None,
-        _ => Some(repo.resolve(&cx.host, &args.since)?),
+        _ => Some(repo.resolve(&cx.host, &since)?),
     };
-    let to = repo.resolve(&cx.host, &args.to)?;
+    let to = repo.resolve(&cx.host, &to)?;
     let bundle = collect(repo.objects(), since.as_ref(), &to, &Policy::built_in())?.bundle;
-    if let Some(file) = &args.patch {
+    if let Some(file) = &patch {
         write(file, |out| bundle.write_patch(out))?;
     }
-    if bundle.len() as u64 <= args.size_cap {
-        return whole(cx, &bundle, args.output.as_deref());
+    if bundle.len() as u64 <= size_cap {
+        return whole(cx, &bundle, output.as_deref());
     }
-    match &args.packets {
-        Some(dir) => packets(cx, &bundle, dir, args.packet_cap),
-        None => Err(over_the_cap(&bundle, args.size_cap)),
+    match &dir {
+        Some(dir) => packets(cx, &bundle, dir, packet_cap),
+        None => Err(over_the_cap(&bundle, size_cap)),
     }
 }
 
