@@ -39,6 +39,25 @@ pub fn policy_at(objects: &Objects, base: Option<&Oid>, source: PolicySource<'_>
     Policy::parse(&bytes).map_err(|error| RepoError::Malformed { id, kind: "policy", why: error.to_string() })
 }
 
+/// The policy in force over a push of `refname`, which has `base`: [`policy_at`], unless only the pinned policy protects
+/// that ref. A ref that the remote does not have, or that grew apart, brings no policy of its own to lift that.
+///
+/// # Errors
+/// Those of [`policy_at`]; [`RepoError::Malformed`] for a pinned policy that is none.
+pub fn policy_for(
+    objects: &Objects,
+    base: Option<&Oid>,
+    source: PolicySource<'_>,
+    refname: &str,
+) -> Result<Policy, RepoError> {
+    let policy = policy_at(objects, base, source)?;
+    let protects = |policy: &Policy| policy.classify(refname) == RefClass::Protected;
+    match source.pinned {
+        Some(_) if !protects(&policy) => Ok(Some(policy_at(objects, None, source)?).filter(protects).unwrap_or(policy)),
+        _ => Ok(policy),
+    }
+}
+
 /// The policy file in a commit; `None` when it has none.
 ///
 /// # Errors
@@ -78,7 +97,7 @@ pub fn range_facts(
 }
 
 fn update_facts(repo: &Repo, update: Update, source: PolicySource<'_>) -> UpdateFacts {
-    let policy = observed(policy_at(repo.objects(), base(&update.old), source));
+    let policy = observed(policy_for(repo.objects(), base(&update.old), source, &update.remote_ref));
     let is_open = policy.as_ref().is_ok_and(|policy| policy.classify(&update.remote_ref) != RefClass::Protected);
     let review = if is_open || update.new.is_zero() {
         Err(Unseen("the review of an update that needs none".to_owned()))

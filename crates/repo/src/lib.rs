@@ -37,7 +37,7 @@ pub use collect::{Collected, collect};
 pub use commit::{Commit, Tag};
 pub use difference::{Change, Side, difference};
 pub use error::RepoError;
-pub use facts::{PolicySource, policy_at, policy_bytes, push_facts, range_facts};
+pub use facts::{PolicySource, policy_at, policy_bytes, policy_for, push_facts, range_facts};
 pub use fresh::fresh_blobs;
 pub use git::{Edit, Git};
 pub use head::Head;

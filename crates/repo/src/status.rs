@@ -1,5 +1,9 @@
 //! What is in the work tree and not in `HEAD`, by `git status`, read strictly.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
 use crate::error::RepoError;
 use crate::git::Git;
 use gix::bstr::ByteSlice as _;
@@ -11,12 +15,14 @@ pub struct Dirty {
     pub changed: Vec<Vec<u8>>,
     /// Files and directories Git does not know and does not ignore.
     pub untracked: Vec<Vec<u8>>,
+    /// Tracked files whose changes Git was told not to look for: assume-unchanged, or skip-worktree and yet there.
+    pub hidden: Vec<Vec<u8>>,
 }
 
 impl Dirty {
-    /// Nothing is changed and nothing is untracked.
+    /// Nothing is changed, nothing is untracked and nothing is hidden.
     pub fn is_clean(&self) -> bool {
-        self.changed.is_empty() && self.untracked.is_empty()
+        self.changed.is_empty() && self.untracked.is_empty() && self.hidden.is_empty()
     }
 }
 
@@ -26,9 +32,7 @@ impl Git<'_> {
     /// # Errors
     /// [`RepoError::Bare`]; those of git; [`RepoError::Answer`].
     pub fn status(&self, repo: &crate::Repo) -> Result<Dirty, RepoError> {
-        if repo.work_dir().is_none() {
-            return Err(RepoError::Bare);
-        }
+        let work_dir = repo.work_dir().ok_or(RepoError::Bare)?;
         let cmd = self.without_filters(self.local(&[
             "-c",
             "core.untrackedCache=false",
@@ -46,7 +50,19 @@ impl Git<'_> {
             "--no-renames",
         ]))?;
         let output = self.run(&cmd, false)?;
-        parse_status(&output.stdout).map_err(|why| RepoError::Answer { call: "git status".to_owned(), why })
+        let mut dirty =
+            parse_status(&output.stdout).map_err(|why| RepoError::Answer { call: "git status".to_owned(), why })?;
+        dirty.hidden = self.hidden(work_dir)?;
+        Ok(dirty)
+    }
+
+    /// The tracked files that `git status` does not look at; tags: git-ls-files(1), `-v`.
+    fn hidden(&self, work_dir: &Path) -> Result<Vec<Vec<u8>>, RepoError> {
+        let output = self.run(&self.local(&["ls-files", "-v", "-z"]), false)?;
+        let entries = output.stdout.split(|byte| *byte == 0).filter_map(|entry| entry.split_at_checked(2));
+        let is_there = |path: &[u8]| work_dir.join(OsStr::from_bytes(path)).symlink_metadata().is_ok();
+        let hidden = |(tag, path): &(&[u8], &[u8])| tag[0].is_ascii_lowercase() || (tag[0] == b'S' && is_there(path));
+        Ok(entries.filter(hidden).map(|(_, path)| path.to_vec()).collect())
     }
 }
 

@@ -6,7 +6,7 @@ use hooks::{Site, installed_dir};
 use host::Host;
 use outcome::Failure;
 use repo::{
-    Commit, Git, Head, PolicySource, Repo, Tree, VerdictStore, is_ancestor, merge_base, policy_at, policy_bytes,
+    Commit, Git, Head, PolicySource, Repo, Tree, VerdictStore, is_ancestor, merge_base, policy_bytes, policy_for,
 };
 use review_bundle::escape;
 use verdict::policy::RefClass;
@@ -74,7 +74,8 @@ impl<'a> Session<'a> {
         let pinned = host.read(&site.policy())?;
         let hooks = installed_dir(host, &site)?;
         let policy_at_remote = before.is_some_and(|id| matches!(policy_bytes(repo.objects(), id), Ok(Some(_))));
-        let policy = policy_at(repo.objects(), before, PolicySource { pinned: pinned.as_deref() })?;
+        let source = PolicySource { pinned: pinned.as_deref() };
+        let policy = policy_for(repo.objects(), before, source, &target)?;
         Ok(Self { host, repo, root, remote, target, since, head, policy, policy_at_remote, pinned, hooks, standing })
     }
 
@@ -190,6 +191,14 @@ fn clean(git: &Git<'_>, repo: &Repo) -> Result<(), Failure> {
     let dirty = git.status(repo)?;
     if dirty.is_clean() {
         return Ok(());
+    }
+    if let Some(hidden) = dirty.hidden.first() {
+        let path = escape(hidden);
+        return Err(Failure::refused(
+            "hidden-changes",
+            format!("git was told not to look for changes of {path}: what is tested may not be what is shipped"),
+            format!("git update-index --no-assume-unchanged {path} and --no-skip-worktree {path}, then ship again"),
+        ));
     }
     let paths: Vec<_> = dirty.changed.iter().chain(&dirty.untracked).map(|path| escape(path)).collect();
     let more = paths.len().saturating_sub(NAMED);

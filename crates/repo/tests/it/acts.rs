@@ -175,3 +175,17 @@ fn s06_a_dirty_tree_names_what_is_dirty() {
     let bare = repo::Repo::open(&f.remote()).unwrap();
     assert!(matches!(f.acts(&bare).status(&bare), Err(RepoError::Bare)));
 }
+
+#[test]
+fn s06_changes_that_git_was_told_not_to_look_for_are_seen() {
+    let f = Fixture::pushed();
+    let repo = f.repo();
+    for flag in ["assume-unchanged", "skip-worktree"] {
+        f.git(&["update-index", &format!("--{flag}"), "README.md"]);
+        f.write("README.md", "changed\n");
+        let dirty = f.acts(&repo).status(&repo).unwrap();
+        assert_eq!((dirty.is_clean(), dirty.hidden), (false, vec![b"README.md".to_vec()]), "{flag}");
+        f.git(&["update-index", &format!("--no-{flag}"), "README.md"]);
+        f.git(&["checkout", "-q", "README.md"]);
+    }
+}

@@ -229,3 +229,15 @@ fn g01_links_in_the_store_are_not_followed() {
     std::os::unix::fs::symlink(f.dir(), &dir).unwrap();
     assert!(matches!(store.list(&old, &old), Err(RepoError::Hostile { .. })));
 }
+
+#[test]
+fn g03_a_ref_that_only_the_pinned_policy_protects_is_protected() {
+    let f = Fixture::pushed();
+    let (old, new) = (f.id("HEAD"), f.commit("work"));
+    let pinned = b"schema = 1\n[refs]\nprotected = [\"refs/heads/prod\"]\n";
+    let decide = |old: &Oid, source| judge(&push_facts(&f.repo(), vec![update(&new, old, "refs/heads/prod")], source));
+    for old in [&old, &old.zero_like()] {
+        assert!(decide(old, PolicySource::default()).is_ok());
+        assert!(decide(old, PolicySource { pinned: Some(pinned) }).is_err());
+    }
+}
