@@ -4,6 +4,7 @@
 //! it again.
 
 use std::ffi::OsString;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -28,6 +29,8 @@ const OPENAI: &str = "https://api.openai.com/v1";
 const KEY: &str = "CODEX_API_KEY";
 /// What codex takes on stdin (`input_too_large` above it).
 const MAX_CHARACTERS: usize = 1 << 20;
+/// The file in a room that its run holds locked.
+const LOCK: &str = "lock";
 /// Bytes of events kept of a run; more than this is no answer.
 const OUTPUT_CAP: usize = 16 << 20;
 /// How long `codex debug models` may take.
@@ -209,12 +212,21 @@ const EXEC: [&str; 9] = [
 ];
 
 /// A private directory for one run of codex, removed with everything in it: `home` (its `CODEX_HOME`), `tmp`, and
-/// `empty`, the directory it works in.
-pub(crate) struct Room(TempDir);
+/// `empty`, the directory it works in. It is locked while its run lives, so that one whose run was killed is told apart.
+pub(crate) struct Room {
+    dir: TempDir,
+    _lock: File,
+}
 
 impl Room {
     fn new(state: &Path) -> Result<Self, NotReady> {
-        let room = Self(tempfile::Builder::new().prefix("codex-").tempdir_in(state).map_err(NotReady::io(state))?);
+        // Between making a room and locking it, nobody looks for abandoned ones.
+        let doorway = locked(&state.with_extension("lock"))?;
+        sweep(state)?;
+        let dir = tempfile::Builder::new().prefix("codex-").tempdir_in(state).map_err(NotReady::io(state))?;
+        let lock = locked(&dir.path().join(LOCK))?;
+        drop(doorway);
+        let room = Self { dir, _lock: lock };
         for name in ["home", "tmp", "empty"] {
             private_dir(&room.path(name))?;
         }
@@ -222,7 +234,7 @@ impl Room {
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
+        self.dir.path().join(name)
     }
 
     fn write(&self, host: &dyn Host, name: &str, bytes: &[u8]) -> Result<PathBuf, NotReady> {
@@ -243,6 +255,24 @@ impl Room {
             // A proxy for TLS sees no more than the network does; one for plain HTTP would.
             .inherit(&["HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"])
     }
+}
+
+fn locked(path: &Path) -> Result<File, NotReady> {
+    let file = File::create(path).map_err(NotReady::io(path))?;
+    file.lock().map_err(NotReady::io(path))?;
+    Ok(file)
+}
+
+/// Removes the rooms whose run was killed: nobody holds their lock.
+fn sweep(state: &Path) -> Result<(), NotReady> {
+    for entry in fs::read_dir(state).map_err(NotReady::io(state))? {
+        let room = entry.map_err(NotReady::io(state))?.path();
+        if File::open(room.join(LOCK)).is_ok_and(|lock| lock.try_lock().is_ok()) {
+            // What cannot be removed now, such as by a codex that outlived its run, is removed by a later run.
+            let _ = fs::remove_dir_all(&room);
+        }
+    }
+    Ok(())
 }
 
 /// `name="value"` in TOML; what JSON escapes in a string, TOML reads the same.

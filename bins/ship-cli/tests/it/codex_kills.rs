@@ -114,8 +114,7 @@ impl Scene {
             "pushed more than once: {taken}"
         );
         assert_eq!(stage.git(&["status", "--porcelain"]), "");
-        let unexpected: Vec<_> = stage.left_over().into_iter().filter(|name| !name.starts_with("codex/")).collect();
-        assert_eq!(unexpected, Vec::<String>::new());
+        assert_eq!(stage.left_over(), Vec::<String>::new());
     }
 }
 
