@@ -96,8 +96,16 @@ pub fn run(host: &dyn Host, dir: &Path, options: &Options, told: &Told) -> Resul
         to: session.head.to_string(),
         policy: session.policy_from().to_owned(),
     });
-    let mut run =
-        Run { tip: session.head.clone(), session, options, told, tests: vec![], complaint: String::new(), pass: None };
+    let mut run = Run {
+        tip: session.head.clone(),
+        session,
+        options,
+        told,
+        tests: vec![],
+        spent: 0,
+        complaint: String::new(),
+        pass: None,
+    };
     let end = run.drive(&journal, interrupted)?;
     journal.clear(host)?;
     match end {
@@ -112,6 +120,8 @@ struct Run<'a> {
     told: &'a Told,
     /// The steps that ran in this round.
     tests: Vec<TestRun>,
+    /// Tokens spent by the reviews of this run.
+    spent: u64,
     /// What this round found, for the healer.
     complaint: String,
     /// What is pushed: the head, or its baseline commit.
@@ -207,14 +217,18 @@ impl Run<'_> {
 
     fn review(&mut self) -> Result<Event, Failure> {
         let told = |progress| (self.told)(progress);
-        let reviewed = review(&self.session, self.options.manner, std::mem::take(&mut self.tests), &told)?;
+        let reviewed = review(&self.session, self.options.manner, std::mem::take(&mut self.tests), self.spent, &told)?;
+        self.spent = reviewed.spent;
         self.session.unchanged()?;
         let blockers = &reviewed.verdict.blockers;
         match reviewed.verdict.verdict {
             Decision::Approved => Ok(Event::Approved),
             Decision::Blocked => {
                 self.complaint = heal::complaint_of(blockers);
-                Ok(Event::Blocked { failure: blocked(blockers.len(), reviewed.healable), healable: reviewed.healable })
+                Ok(Event::Blocked {
+                    failure: blocked(blockers.len(), reviewed.in_history),
+                    healable: reviewed.healable,
+                })
             }
         }
     }
@@ -270,12 +284,12 @@ impl Run<'_> {
     }
 }
 
-fn blocked(count: usize, healable: bool) -> Failure {
+fn blocked(count: usize, in_history: bool) -> Failure {
     let plural = if count == 1 { "" } else { "s" };
-    let next = if healable {
-        "mend what the verdict names, commit, then ship again"
-    } else {
+    let next = if in_history {
         "what is in the history stays there: rewrite the commits (git rebase -i), replace leaked keys, then ship again"
+    } else {
+        "mend what the verdict names, commit, then ship again"
     };
     Failure::refused("blocked", format!("the review has {count} blocker{plural}"), next)
 }

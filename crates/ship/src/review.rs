@@ -5,7 +5,7 @@ use outcome::Failure;
 use repo::Collected;
 use review_bundle::{Bundle, Ledger, Limits, PacketError};
 use reviewer::{Answered, Codex, Options, Part, Program, Reviewer, Scope};
-use rules::{Rule, Severity};
+use rules::{Finding, Rule, Severity};
 use verdict::aggregate::{self, Aggregate, RuleFindings};
 use verdict::schema::{self, CodexCli, Decision, Meta, ReviewMode, ReviewerId, TestRun, Verdict};
 use verdict::{Sha256, policy};
@@ -21,6 +21,10 @@ pub(crate) struct Reviewed {
     pub(crate) verdict: Verdict,
     /// A change to the healable files can remove every blocker of the rules.
     pub(crate) healable: bool,
+    /// A blocker is in the history, where no further commit removes it.
+    pub(crate) in_history: bool,
+    /// Tokens spent by this run so far.
+    pub(crate) spent: u64,
 }
 
 /// How a review is done in this run.
@@ -48,6 +52,7 @@ struct Decided {
     codex_cli: Option<CodexCli>,
     answered: Vec<Answered>,
     tokens: Tokens,
+    spent: u64,
 }
 
 /// Has the range of `session` reviewed. `tests` are the steps that really ran.
@@ -58,6 +63,7 @@ pub(crate) fn review(
     session: &Session<'_>,
     manner: Manner,
     tests: Vec<TestRun>,
+    spent: u64,
     told: &(dyn Fn(Progress) + Sync),
 ) -> Result<Reviewed, Failure> {
     let objects = session.repo.objects();
@@ -73,7 +79,7 @@ pub(crate) fn review(
     let now = timestamp(session)?;
     let record = Record::create(session.host, &session.root, now)?;
     write_asked(session, &record, &collected.bundle, &plan)?;
-    let decided = decide(session, manner, &collected, &plan, told)?;
+    let decided = decide(session, manner, &collected, &plan, spent, told)?;
     let verdict = verdict_of(session, manner, &collected, &plan, now, tests, &decided);
     write_answered(session, &record, &verdict, &plan, &decided)?;
     session.store().keep(session.host, &verdict, record.stamp())?;
@@ -84,7 +90,8 @@ pub(crate) fn review(
         non_blocking: verdict.non_blocking.clone(),
         record: record.dir().strip_prefix(&session.root).unwrap_or(record.dir()).to_owned(),
     });
-    Ok(Reviewed { healable: healable(&collected, &session.policy), verdict })
+    let in_history = blockers(&collected).any(is_in_history);
+    Ok(Reviewed { healable: healable(&collected, &session.policy), in_history, spent: decided.spent, verdict })
 }
 
 fn timestamp(session: &Session<'_>) -> Result<Timestamp, Failure> {
@@ -98,7 +105,8 @@ fn plan(bundle: &Bundle, policy: &policy::Review, size_cap: Option<u64>) -> Resu
     let bytes = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);
     let whole = bytes(size_cap.unwrap_or(policy.size_cap_bytes));
     if bundle.len() <= whole {
-        let packets = bundle.packets(Limits { packet_cap: usize::MAX, max_packets: 1 }).map_err(|error| too_large(&error))?;
+        let packets =
+            bundle.packets(Limits { packet_cap: usize::MAX, max_packets: 1 }).map_err(|error| too_large(&error))?;
         let parts = vec![Part { id: "bundle".to_owned(), scope: Scope::Whole, text: bundle.shown() }];
         return Ok(Plan { mode: ReviewMode::Bundle, parts, ledger: packets.ledger });
     }
@@ -120,20 +128,35 @@ fn decide(
     manner: Manner,
     collected: &Collected,
     plan: &Plan,
+    spent: u64,
     told: &(dyn Fn(Progress) + Sync),
 ) -> Result<Decided, Failure> {
     let found = || RuleFindings { blockers: collected.blockers(), notices: collected.notices() };
     if let Some(aggregate) = aggregate::by_rules(found()) {
         let reviewer = (!manner.simulated).then(by_rules);
-        return Ok(Decided { aggregate, reviewer, codex_cli: None, answered: vec![], tokens: Tokens::default() });
+        return Ok(Decided {
+            aggregate,
+            reviewer,
+            codex_cli: None,
+            answered: vec![],
+            tokens: Tokens::default(),
+            spent,
+        });
     }
     if manner.simulated {
         let aggregate = Aggregate { verdict: Decision::Approved, blockers: vec![], non_blocking: found().notices };
-        return Ok(Decided { aggregate, reviewer: None, codex_cli: None, answered: vec![], tokens: Tokens::default() });
+        return Ok(Decided {
+            aggregate,
+            reviewer: None,
+            codex_cli: None,
+            answered: vec![],
+            tokens: Tokens::default(),
+            spent,
+        });
     }
     let codex = codex(session, manner.interactive)?;
     let answers = state_dir(session.repo).join("answers");
-    let options = Options::new(&session.policy.review, session.policy.sha256(), &answers);
+    let options = Options { spent, ..Options::new(&session.policy.review, session.policy.sha256(), &answers) };
     let progress = |progress| tell(&progress, told);
     let reviewed = reviewer::review(session.host, &codex, &plan.parts, options, &progress)?;
     let expected: Vec<&str> = plan.parts.iter().map(|part| part.id.as_str()).collect();
@@ -146,6 +169,7 @@ fn decide(
         aggregate,
         reviewer: Some(codex.identity()),
         codex_cli: Some(codex.cli()),
+        spent: reviewed.spent,
         answered: reviewed.answers,
         tokens,
     })
@@ -266,10 +290,16 @@ fn write_answered(
     record.write_json(host, "META.json", &meta)
 }
 
-/// What the rules find in the history stays there whatever is committed on top, and what may not be healed cannot be.
+/// What is in the history stays there whatever is committed on top, and what may not be healed cannot be.
 fn healable(collected: &Collected, policy: &verdict::Policy) -> bool {
-    let mut blockers = collected.findings.iter().filter(|finding| finding.severity == Severity::Blocker);
-    blockers.all(|finding| {
-        finding.rule != Rule::Secret && policy.healable(&finding.path, &|path| rules::is_protected_from_heal(path))
-    })
+    let may_be_healed = |path: &[u8]| policy.healable(path, &|path| rules::is_protected_from_heal(path));
+    blockers(collected).all(|finding| !is_in_history(finding) && may_be_healed(&finding.path))
+}
+
+fn is_in_history(finding: &Finding) -> bool {
+    finding.rule == Rule::Secret
+}
+
+fn blockers(collected: &Collected) -> impl Iterator<Item = &Finding> {
+    collected.findings.iter().filter(|finding| finding.severity == Severity::Blocker)
 }
