@@ -5,6 +5,7 @@ use insta::assert_snapshot;
 #[test]
 #[allow(clippy::disallowed_methods, reason = "the test runs the program")]
 fn help() {
-    let output = std::process::Command::new(env!("CARGO_BIN_EXE_review-finish")).arg("--help").env_clear().output().unwrap();
+    let output =
+        std::process::Command::new(env!("CARGO_BIN_EXE_review-finish")).arg("--help").env_clear().output().unwrap();
     assert_snapshot!(String::from_utf8(output.stdout).unwrap());
 }
