@@ -248,6 +248,8 @@ impl Room {
         Cmd::new(program.path())
             .dir(self.path("empty"))
             .env("PATH", "/usr/bin:/bin")
+            // Codex tells its service remotes and commit of a repository that it finds above the directory it works in.
+            .env("GIT_DIR", "/dev/null")
             .env("HOME", self.path("home"))
             .env("CODEX_HOME", self.path("home"))
             // Codex does not put its helpers into a home under the temporary directory.

@@ -31,8 +31,8 @@ fn ship(stage: &Stage) -> Said {
 #[test]
 fn outside_a_repository() {
     let stage = stage();
-    assert_snapshot!(check(&stage, |stage| stage.ship(&["-C", "../home"])), @r#"
-    exit 3 not-a-repository: ../home: not a Git repository that can be read: Could not find a git repository in "STAGE/home" or in any of its parents
+    assert_snapshot!(check(&stage, |stage| stage.ship(&["-C", "/"])), @r#"
+    exit 3 not-a-repository: /: not a Git repository that can be read: Could not find a git repository in "/" or in any of its parents
     next: run it inside a Git repository you can read
     "#);
 }
