@@ -74,6 +74,8 @@ fn take(f: &Fixture, step: &Step) {
             f.write(PATHS[*path], content);
         }
         Step::Link(path, target) => {
+            // Never write through the link of an earlier step: it may lead anywhere.
+            _ = std::fs::remove_file(at(path));
             f.write(PATHS[*path], "");
             std::fs::remove_file(at(path)).unwrap();
             std::os::unix::fs::symlink(target, at(path)).unwrap();
