@@ -10,7 +10,7 @@ use repo::{
 };
 use review_bundle::escape;
 use verdict::policy::RefClass;
-use verdict::{Oid, Policy};
+use verdict::{Oid, Policy, Sha256};
 
 use crate::machine::Remote;
 
@@ -73,9 +73,10 @@ impl<'a> Session<'a> {
         let site = Site::observe(host, &root)?;
         let pinned = host.read(&site.policy())?;
         let hooks = installed_dir(host, &site)?;
-        let policy_at_remote = before.is_some_and(|id| matches!(policy_bytes(repo.objects(), id), Ok(Some(_))));
         let source = PolicySource { pinned: pinned.as_deref() };
         let policy = policy_for(repo.objects(), before, source, &target)?;
+        let at_remote = before.map(|id| policy_bytes(repo.objects(), id)).transpose()?.flatten();
+        let policy_at_remote = at_remote.is_some_and(|bytes| Sha256::of(&bytes) == *policy.sha256());
         Ok(Self { host, repo, root, remote, target, since, head, policy, policy_at_remote, pinned, hooks, standing })
     }
 
