@@ -19,6 +19,8 @@ use crate::tree::{LINK, SUBMODULE, TYPE};
 
 /// Two cores are what the smallest machine has; more would wait for the same disk.
 const THREADS: usize = 2;
+/// Fewer items than this are not shared out among threads.
+const FEW: usize = 8;
 /// From this size on, in bytes, reading and judging one file is worth a second thread.
 const LARGE: u64 = 1 << 20;
 
@@ -77,8 +79,12 @@ pub fn collect(objects: &Objects, since: Option<&Oid>, to: &Oid, policy: &Policy
     let walked = walk(objects, old_tree, to.tree, true)?;
 
     let in_changes = walked.changes.iter().filter_map(|change| change.new.filter(is_blob));
-    let loose = fresh(objects, &commits, in_changes.map(|side| side.id).collect())?;
-    let rendered = in_parallel(objects, &walked.changes, judge)?;
+    let is_one_step = matches!((&commits[..], &since), ([only], Some(since)) if only.parents == [since.id]);
+    // What one commit brings in is what the walk has met.
+    let others = if is_one_step { &[] } else { &commits[..] };
+    let loose = fresh(objects, others, in_changes.map(|side| side.id).collect())?;
+    let few = walked.changes.len() < FEW;
+    let rendered = in_parallel(objects, &walked.changes, |objects, change| judge(objects, change, few))?;
     let passing =
         in_parallel(objects, &loose, |objects, (path, id)| Ok(scan_blob(path, &objects.get_kind(id, Kind::Blob)?)))?;
 
@@ -116,13 +122,19 @@ fn is_blob(side: &Side) -> bool {
 }
 
 /// Renders and judges one changed path. What is in its new version is scanned for secrets here, so that it is read once.
-fn judge(objects: &Objects, change: &Change) -> Result<(FileDiff, Vec<Finding>), RepoError> {
-    let is_large = [change.old, change.new].iter().flatten().any(|side| objects.is_large(&side.id, LARGE));
-    let own = objects.clone();
-    let (old, new) = both(is_large, || read(objects, change.old), move || read(&own, change.new));
+/// `alone`: no other is, in a thread of its own.
+fn judge(objects: &Objects, change: &Change, alone: bool) -> Result<(FileDiff, Vec<Finding>), RepoError> {
+    let at_once = alone && [change.old, change.new].iter().flatten().any(|side| objects.is_large(&side.id, LARGE));
+    let (old, new) = if at_once {
+        let own = objects.clone();
+        both(true, || read(objects, change.old), move || read(&own, change.new))
+    } else {
+        (read(objects, change.old), read(objects, change.new))
+    };
     let (old, new) = (old?, new?);
     let (old, new) = (old.as_deref(), new.as_deref());
-    Ok(both(is_large, || rendered(change, old, new), || scanned(change, old, new)))
+    let at_once = [old, new].iter().flatten().any(|content| content.len() as u64 >= LARGE);
+    Ok(both(at_once, || rendered(change, old, new), || scanned(change, old, new)))
 }
 
 /// The content of a side that has one.
@@ -200,7 +212,7 @@ fn in_parallel<T: Sync, R: Send>(
     items: &[T],
     work: impl Fn(&Objects, &T) -> Result<R, RepoError> + Sync,
 ) -> Result<Vec<R>, RepoError> {
-    if items.len() < 8 {
+    if items.len() < FEW {
         return items.iter().map(|item| work(objects, item)).collect();
     }
     let next = AtomicUsize::new(0);

@@ -1,10 +1,26 @@
 //! Objects, hashed when they are read.
 
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::PathBuf;
+
+use flate2::{Decompress, FlushDecompress, Status};
 use gix::ObjectId;
 use gix::objs::{Find as _, FindHeader as _};
+use gix::odb::pack::cache::lru::MemoryCappedHashmap;
 use verdict::Oid;
 
 use crate::error::RepoError;
+
+/// How much each thread keeps of what objects in packs are stored as differences to, in bytes: half of what Git keeps
+/// (`core.deltaBaseCacheLimit`).
+const DELTA_BASES: usize = 48 << 20;
+
+/// Larger objects are not read, in bytes: 2 GiB.
+pub(crate) const ALLOC_LIMIT: u64 = 2 << 30;
+/// The most that is reserved for an object before any of it is there, in bytes.
+const GROWN: usize = 64 << 20;
 
 /// What an object is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,17 +66,27 @@ pub struct Object {
 }
 
 /// The objects of a repository. A clone reads the same objects, with buffers of its own: one for each thread.
-#[derive(Clone)]
 pub struct Objects {
     handle: gix::OdbHandle,
+    /// Where each object that is not in a pack has a file.
+    loose: PathBuf,
+    inflate: RefCell<Decompress>,
     hash: gix::hash::Kind,
+}
+
+impl Clone for Objects {
+    fn clone(&self) -> Self {
+        Self { handle: self.handle.clone(), loose: self.loose.clone(), inflate: fresh_inflate(), hash: self.hash }
+    }
 }
 
 impl Objects {
     pub(crate) fn new(repo: &gix::Repository) -> Self {
         let mut handle = repo.objects.clone();
         handle.ignore_replacements = true;
-        Self { handle, hash: repo.object_hash() }
+        handle.set_pack_cache(|| Box::new(MemoryCappedHashmap::new(DELTA_BASES)));
+        let loose = repo.common_dir().join("objects");
+        Self { handle, loose, inflate: fresh_inflate(), hash: repo.object_hash() }
     }
 
     /// Reads an object and hashes it.
@@ -117,6 +143,9 @@ impl Objects {
     }
 
     pub(crate) fn get(&self, id: &ObjectId) -> Result<Object, RepoError> {
+        if let Some(object) = self.loose(id) {
+            return Ok(object);
+        }
         let mut data = Vec::new();
         let found = self.handle.try_find(id, &mut data);
         let kind = match found {
@@ -134,6 +163,21 @@ impl Objects {
         Ok(Object { kind, data })
     }
 
+    /// The object, if it has a file of its own and nothing is wrong with it; if something is, gix says what.
+    ///
+    /// gix maps each of these files into memory, and two threads that do so wait for each other.
+    fn loose(&self, id: &ObjectId) -> Option<Object> {
+        let hex = id.to_hex().to_string();
+        let file = File::open(self.loose.join(&hex[..2]).join(&hex[2..])).ok()?;
+        let mut packed = Vec::with_capacity(usize::try_from(file.metadata().ok()?.len().min(ALLOC_LIMIT)).ok()?);
+        file.take(ALLOC_LIMIT).read_to_end(&mut packed).ok()?;
+        let mut data = inflated(&mut self.inflate.borrow_mut(), &packed)?;
+        let (kind, _, header) = gix::objs::decode::loose_header(&data).ok()?;
+        data.drain(..header);
+        let hash = gix::objs::compute_hash(self.hash, kind, &data).ok()?;
+        (hash == *id).then(|| Object { kind: Kind::of(kind), data })
+    }
+
     pub(crate) fn get_kind(&self, id: &ObjectId, want: Kind) -> Result<Vec<u8>, RepoError> {
         let object = self.get(id)?;
         if object.kind == want {
@@ -144,7 +188,61 @@ impl Objects {
     }
 }
 
+fn fresh_inflate() -> RefCell<Decompress> {
+    RefCell::new(Decompress::new(true))
+}
+
+/// What the zlib stream holds; `None` if it is not one, ends early or holds more than is read.
+fn inflated(inflate: &mut Decompress, stream: &[u8]) -> Option<Vec<u8>> {
+    inflate.reset(true);
+    let mut data = Vec::with_capacity(stream.len().saturating_mul(4).min(GROWN));
+    loop {
+        let rest = stream.get(usize::try_from(inflate.total_in()).ok()?..)?;
+        match inflate.decompress_vec(rest, &mut data, FlushDecompress::Finish).ok()? {
+            _ if data.len() as u64 > ALLOC_LIMIT => return None,
+            Status::StreamEnd => return Some(data),
+            _ if data.len() < data.capacity() => return None,
+            _ => data.reserve(data.len().max(64)),
+        }
+    }
+}
+
 /// The id as the rest of the workspace has it.
 pub(crate) fn oid(id: &ObjectId) -> Oid {
     id.to_hex().to_string().try_into().expect("gix writes full, lower-case hex")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use flate2::Compression;
+    use flate2::write::ZlibEncoder;
+
+    use super::*;
+
+    fn deflated(data: &[u8]) -> Vec<u8> {
+        let mut encoder = ZlibEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(data).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn a_stream_is_read_whole_however_well_it_is_packed() {
+        let mut inflate = Decompress::new(true);
+        for len in [0, 1, 100, 5_000, 20_000_000] {
+            let data = vec![7; len];
+            assert!(inflated(&mut inflate, &deflated(&data)).unwrap() == data, "{len}");
+        }
+    }
+
+    #[test]
+    fn a_stream_that_ends_early_is_nothing() {
+        let mut inflate = Decompress::new(true);
+        let stream = deflated(b"blob 12\0Hello world\n");
+        for end in 0..stream.len() {
+            assert_eq!(inflated(&mut inflate, &stream[..end]), None, "{end}");
+        }
+        assert_eq!(inflated(&mut inflate, b"not a stream"), None);
+    }
 }

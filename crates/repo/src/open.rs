@@ -7,7 +7,7 @@ use gix::sec::trust::Mapping;
 use review_bundle::escape;
 
 use crate::error::RepoError;
-use crate::object::Objects;
+use crate::object::{ALLOC_LIMIT, Objects};
 
 /// A repository, opened for reading.
 pub struct Repo {
@@ -78,8 +78,8 @@ impl Repo {
 
 /// Ownership is not asked for: nothing that the repository says is run, and no ref or object is believed for its owner.
 fn options() -> gix::open::Options {
-    gix::open::Options::isolated()
-        .with(Trust::Full)
-        .lossy_config(true)
-        .config_overrides(["core.useReplaceRefs=false", "gitoxide.objects.allocLimit=2147483648"])
+    gix::open::Options::isolated().with(Trust::Full).lossy_config(true).config_overrides([
+        "core.useReplaceRefs=false".to_owned(),
+        format!("gitoxide.objects.allocLimit={ALLOC_LIMIT}"),
+    ])
 }

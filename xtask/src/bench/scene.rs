@@ -28,12 +28,13 @@ const START_GOAL: f64 = 2.0;
 type Build = fn(&Scenes<'_>, &str) -> Result<Pair, Failure>;
 
 /// The pairs that need a repository, by name.
-pub(super) const ALL: [(&str, Build); 6] = [
+pub(super) const ALL: [(&str, Build); 7] = [
     ("bundle: one line in 200 files", |scenes, name| scenes.bundle(name, 200, |file| u32::from(file == 7))),
     ("bundle: 1,000 files changed", |scenes, name| scenes.bundle(name, 1000, |_| 3)),
     ("bundle: a 20 MB file edited", large_edited),
     ("bundle: a 20 MB file added", large_added),
     ("bundle: this repository's history", own_history),
+    ("bundle: that history, to `git log -p`", own_history_by_commit),
     ("gate: one file of 10,000 pushed", gate),
 ];
 
@@ -130,6 +131,16 @@ fn own_history(scenes: &Scenes<'_>, name: &str) -> Result<Pair, Failure> {
     let root = scenes.workshop.root();
     let first = answer(scenes.workshop.tool("git").args(["rev-list", "--max-parents=0", "HEAD"]))?;
     scenes.bundle_pair(name, root, first.lines().next_back().unwrap_or_default(), "HEAD")
+}
+
+/// Against what else reads the content of every commit, as the rules do.
+fn own_history_by_commit(scenes: &Scenes<'_>, name: &str) -> Result<Pair, Failure> {
+    let mut pair = own_history(scenes, name)?;
+    let (since, to) = (pair.theirs.args[1].clone(), pair.theirs.args[2].clone());
+    let range = [since, "..".into(), to].into_iter().collect();
+    pair.theirs.args = vec!["log".into(), "-p".into(), range];
+    pair.goal = None;
+    Ok(pair)
 }
 
 /// A push of one changed file, approved, as git tells the hook about it.
