@@ -34,6 +34,9 @@ pub(crate) enum Action {
         /// The range: what the protected ref has (zeros for nothing) and what it would have
         #[arg(long, value_name = "A..B", value_parser = range)]
         range: (String, String),
+        /// The protected ref of the range
+        #[arg(long = "ref", value_name = "REF", default_value = "refs/heads/main")]
+        refname: String,
         /// A verdict file, beside those that are stored for the range
         #[arg(long, value_name = "FILE")]
         verdict: Option<PathBuf>,

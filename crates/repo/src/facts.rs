@@ -79,16 +79,17 @@ pub fn push_facts(repo: &Repo, updates: Vec<Update>, source: PolicySource<'_>) -
     PushFacts { updates: updates.into_iter().map(|update| update_facts(repo, update, source)).collect() }
 }
 
-/// Looks at everything the gate has to know of a range that nobody pushes right now. `extra` are verdicts that were
-/// given by hand, beside those that are stored. `since` is zeros for a first push.
+/// Looks at everything the gate has to know of a range of `refname` that nobody pushes right now. `extra` are verdicts
+/// that were given by hand, beside those that are stored. `since` is zeros for a first push.
 pub fn range_facts(
     repo: &Repo,
+    refname: &str,
     since: &Oid,
     to: &Oid,
     source: PolicySource<'_>,
     extra: Vec<Result<Verdict, Invalid>>,
 ) -> RangeFacts {
-    let policy = observed(policy_at(repo.objects(), base(since), source));
+    let policy = observed(policy_for(repo.objects(), base(since), source, refname));
     let mut review = review_facts(repo, since, to, &policy);
     if let Ok(verdicts) = &mut review.verdicts {
         verdicts.extend(extra);

@@ -183,12 +183,12 @@ impl Run<'_> {
 
     /// The gate would let the head through as it is.
     fn is_approved(&self) -> Result<bool, Failure> {
-        let Session { repo, head, .. } = &self.session;
+        let Session { repo, target, head, .. } = &self.session;
         let since = self.session.since_or_zero();
         if self.session.store().list(&since, head)?.is_empty() {
             return Ok(false);
         }
-        let facts = range_facts(repo, &since, head, self.source(), vec![]);
+        let facts = range_facts(repo, target, &since, head, self.source(), vec![]);
         Ok(judge_range(&facts).is_ok())
     }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use hooks::{PinnedPolicy, Programs, Site, install};
 use host::{Cmd, Host, Local};
 use repo::testing::Fixture;
-use repo::{PolicySource, VerdictStore, collect, policy_at, policy_bytes};
+use repo::{PolicySource, VerdictStore, collect, policy_bytes, policy_for};
 use serde_json::{Value, json};
 use verdict::{Oid, Verdict};
 
@@ -51,7 +51,8 @@ impl Scene {
         let repo = self.f.repo();
         let base = (!since.is_zero()).then_some(since);
         let pinned = std::fs::read(self.site.policy()).ok();
-        let policy = policy_at(repo.objects(), base, PolicySource { pinned: pinned.as_deref() }).unwrap();
+        let source = PolicySource { pinned: pinned.as_deref() };
+        let policy = policy_for(repo.objects(), base, source, "refs/heads/main").unwrap();
         let range = collect(repo.objects(), base, to, &policy).unwrap();
         let digest = "1".repeat(64);
         json!({

@@ -130,6 +130,32 @@ fn what_a_reviewed_push_leaves_for_people() {
 }
 
 #[test]
+fn g03_a_review_under_the_pinned_policy_alone_stands() {
+    let stage = Stage::with_codex(&Setup::default(), mending());
+    let policy = fs::read_to_string(stage.path("work/configs/ship.toml")).unwrap();
+    stage.write("configs/ship.toml", &(policy + "[refs]\nprotected = [\"refs/heads/prod\"]\n"));
+    stage.commit("a policy that stays here");
+    stage.install();
+    stage.git(&["switch", "--quiet", "--create", "prod", "HEAD^"]);
+    stage.git(&["push", "--quiet", "--no-verify", "origin", "prod"]);
+    let head = stage.change();
+    let review = || story(&stage.ship(&["--no-push"]));
+    assert!(review().ends_with("verdict APPROVED\napproved"));
+    let asked = stage.model.requests().len();
+    assert_snapshot!(review(), @r"
+    range as pinned
+    approved
+    ");
+    let finished = run(stage.program("review-finish").arg("--json"));
+    assert_eq!((finished.code, stage.model.requests().len()), (Some(0), asked), "{}", finished.stderr);
+    assert_eq!(stage.git(&["rev-parse", "HEAD^"]), head);
+    assert_eq!(
+        stage.git(&["ls-remote", "origin", "prod"]),
+        format!("{}\trefs/heads/prod", stage.git(&["rev-parse", "HEAD"]))
+    );
+}
+
+#[test]
 fn a_first_push_is_judged_by_the_pinned_policy() {
     let stage = Stage::empty(&Setup::default(), mending());
     stage.provide_codex();
