@@ -10,10 +10,12 @@
 
 #![allow(clippy::disallowed_methods, reason = "this crate is the boundary to the machine")]
 
+mod base_dir;
 mod cmd;
 mod fake;
 mod local;
 
+pub use base_dir::{cache_dir, data_dir};
 pub use cmd::{Cmd, Output, Status, Stream};
 pub use fake::Fake;
 pub use local::{Cancel, Local};
