@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use host::{Cmd, Host, Output, data_dir};
-use sha2::{Digest, Sha256};
+use verdict::Sha256;
 
 use crate::HooksError;
 
@@ -185,11 +185,7 @@ fn canonical(path: &Path) -> PathBuf {
 
 /// A directory name for a repository: the first half of the SHA-256 of its canonical path.
 fn id(common: &Path) -> String {
-    sha256(common.as_os_str().as_bytes())[..32].to_owned()
-}
-
-pub(crate) fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::of(common.as_os_str().as_bytes()).as_str()[..32].to_owned()
 }
 
 /// Git with this process's whole environment, because that is what a push will have.

@@ -72,6 +72,11 @@ pub trait Host: Send + Sync {
 
     /// `len` random bytes fit for secrets.
     fn random(&self, len: usize) -> Vec<u8>;
+
+    /// The same as lower-case hex: two digits a byte.
+    fn random_hex(&self, len: usize) -> String {
+        self.random(len).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
 }
 
 /// What is at a path, as `lstat` sees it.

@@ -207,8 +207,7 @@ fn sha256_of_file(path: &Path) -> io::Result<Sha256> {
             read => hasher.update(&buffer[..read]),
         }
     }
-    let hex: String = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    hex.parse().map_err(io::Error::other)
+    Ok(<[u8; 32]>::from(hasher.finalize()).into())
 }
 
 /// Makes a directory that only its owner can enter, and its parents.
