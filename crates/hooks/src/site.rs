@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use host::{Cmd, Host, Output, data_dir};
+use host::{Cmd, Host, Output, SECRETS, data_dir};
 use verdict::Sha256;
 
 use crate::HooksError;
@@ -188,9 +188,9 @@ fn id(common: &Path) -> String {
     Sha256::of(common.as_os_str().as_bytes()).as_str()[..32].to_owned()
 }
 
-/// Git with this process's whole environment, because that is what a push will have.
+/// Git with this process's whole environment but its secrets, because that is what a push will have.
 pub(crate) fn git(dir: &Path, args: &[&str]) -> Cmd {
-    Cmd::new("git").args(args).dir(dir).inherit_all_but(&["OPENAI_API_KEY", "CODEX_API_KEY"])
+    Cmd::new("git").args(args).dir(dir).inherit_all_but(SECRETS)
 }
 
 fn asked(host: &dyn Host, dir: &Path, what: &'static str, args: &[&str]) -> Result<Output, HooksError> {

@@ -16,7 +16,7 @@ mod fake;
 mod local;
 
 pub use base_dir::{cache_dir, data_dir};
-pub use cmd::{Cmd, Output, Status, Stream};
+pub use cmd::{Cmd, Output, SECRETS, Status, Stream};
 pub use fake::Fake;
 pub use local::{Cancel, Local};
 
