@@ -258,16 +258,14 @@ fn g12_finishing_after_a_failed_push_stacks_nothing() {
         &format!("echo \"$3\" >>'{}'; echo not today >&2; exit 1", stage.path("refused").display()),
     );
     assert_snapshot!(finish().text(&stage), @r"
-    exit 4 git-remote-failed: `git push --quiet --no-follow-tags --no-signed --recurse-submodules=no --receive-pack=git-receive-pack --force-with-lease=refs/heads/main:ID -- origin ID:refs/heads/main` failed (exit 1): remote: not today
+    exit 1 remote-declined: the remote declined refs/heads/main (hook declined): remote: not today
     remote: error: hook declined to update refs/heads/main
-    To STAGE/remote.git
-     ! [remote rejected] ID -> main (hook declined)
     error: failed to push some refs to 'STAGE/remote.git'
-    next: check the network and your access to the remote, then try again
+    next: do what the remote says, then try again
     ");
     assert_eq!(stage.git(&["rev-parse", "HEAD"]), head, "the branch waits for the remote");
     assert_eq!(stage.git(&["status", "--porcelain"]), "");
-    assert_eq!(finish().code, Some(4));
+    assert_eq!(finish().code, Some(1));
     let refused = fs::read_to_string(stage.path("refused")).unwrap();
     let refused: Vec<_> = refused.lines().collect();
     assert_eq!((refused.len(), refused[0]), (2, refused[1]), "the same commit again");

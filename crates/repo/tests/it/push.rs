@@ -1,6 +1,7 @@
 //! From the line a hook reads to a push that is read back.
 
 use insta::assert_snapshot;
+use outcome::Failure;
 use repo::testing::Fixture;
 use repo::{PolicySource, RepoError, VerdictStore, collect, policy_at, push_facts};
 use serde_json::json;
@@ -140,6 +141,28 @@ fn g08_the_named_hook_runs_and_can_refuse() {
     let pass = judge(&push_facts(&repo, vec![update(&new, &old, "refs/heads/main")], PolicySource::default())).unwrap();
     let error = f.acts(&repo).push("origin", pass, Some(&hooks)).unwrap_err().to_string();
     assert!(error.contains("PUSH BLOCKED"), "{error}");
+}
+
+#[test]
+fn what_the_remote_declines_is_a_refusal_in_its_own_words() {
+    let f = Fixture::pushed();
+    let old = f.id("HEAD");
+    f.write("a", "1\n");
+    let new = f.commit("work");
+    keep(&f, &approve(&f, Some(&old), &new));
+    let hook = f.remote().join("hooks/pre-receive");
+    std::fs::write(&hook, "#!/bin/sh\nprintf 'not \\033[31mtoday\\n' >&2\nexit 1\n").unwrap();
+    std::fs::set_permissions(&hook, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let repo = f.repo();
+    let pass = judge(&push_facts(&repo, vec![update(&new, &old, "refs/heads/main")], PolicySource::default())).unwrap();
+    let failure = Failure::from(f.acts(&repo).push("origin", pass, None).unwrap_err());
+    let text = failure.text().replace(&f.dir().display().to_string(), "~");
+    let text: Vec<_> = text.lines().map(str::trim_end).collect();
+    assert_snapshot!(format!("exit {} {}", failure.exit.code(), text.join("\n")), @r"
+    exit 1 remote-declined: the remote declined refs/heads/main (pre-receive hook declined): remote: not \u{1b}[31mtoday
+    error: failed to push some refs to '~/remote.git'
+    next: do what the remote says, then try again
+    ");
 }
 
 #[test]
