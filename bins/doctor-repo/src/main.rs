@@ -15,7 +15,7 @@ use crate::args::Args;
 fn examine(args: Args, cx: &Context) -> Result<Exit, Failure> {
     let Args { place, only, .. } = args;
     let site = Site::observe(&cx.host, &place.directory)?;
-    let codex = Program::find(&cx.host).map(|program| program.version().to_owned()).map_err(|error| error.to_string());
+    let codex = Program::find_version(&cx.host).map_err(|error| error.to_string());
     let report = Report::new(health(&cx.host, &site, &Facts { codex })).only(&only)?;
     cx.console.result(&report)?;
     Ok(report.exit())
