@@ -107,7 +107,8 @@ impl Git<'_> {
             let cmd = self.push_command(remote, updates, hooks)?;
             let output = self.host.run(&cmd).map_err(|error| self.explain(error))?;
             if !output.success() {
-                return Err(declined(&output).unwrap_or_else(|| failed(&cmd, &output, true)));
+                let stderr = [&output.stdout[..], &output.stderr].concat();
+                return Err(declined(&output).unwrap_or_else(|| failed(&cmd, &Output { stderr, ..output }, true)));
             }
         }
         let mut refs = Vec::with_capacity(updates.len());

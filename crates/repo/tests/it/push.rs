@@ -66,7 +66,9 @@ fn s06_a_remote_that_moved_meanwhile_is_not_forced() {
     let pass = pass(&f, &new, &old, "refs/heads/main");
     let theirs = f.git(&["commit-tree", "-p", old.as_str(), "-m", "theirs", "HEAD~1^{tree}"]);
     f.git(&["push", "-q", "origin", &format!("{theirs}:refs/heads/main")]);
-    assert!(matches!(f.acts(&repo).push("origin", pass, None), Err(RepoError::Git { network: true, .. })));
+    let error = f.acts(&repo).push("origin", pass, None).unwrap_err();
+    assert!(matches!(error, RepoError::Git { network: true, .. }));
+    assert!(error.to_string().contains("[rejected] (stale info)"), "{error}");
     assert_eq!(f.git_in(&f.remote(), &["rev-parse", "main"]), theirs);
 }
 
