@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use cli::{Common, Context, Place};
+use cli::{Context, Route};
 use outcome::{Exit, Failure};
 use ship::machine::{Limits, Unapproved};
 use ship::{Options, autoheal, teller};
@@ -13,24 +13,13 @@ use ship::{Options, autoheal, teller};
 #[command(name = "autoheal", version)]
 struct Args {
     #[command(flatten)]
-    common: Common,
-    #[command(flatten)]
-    place: Place,
-    /// Compare with this remote instead of origin or the only one
-    #[arg(long)]
-    remote: Option<String>,
-}
-
-impl AsRef<Common> for Args {
-    fn as_ref(&self) -> &Common {
-        &self.common
-    }
+    route: Route,
 }
 
 fn heal(args: Args, cx: &Context) -> Result<Exit, Failure> {
     let limits = Limits { rounds: 1, unapproved: Unapproved::Refuse, heal: true, push: false };
-    let options = Options::from_environment(&cx.host, args.remote, limits, cx.console.interactive())?;
-    let mended = autoheal(&cx.host, &args.place.directory, &options, &teller(&cx.console))?;
+    let options = Options::from_environment(&cx.host, args.route.remote, limits, cx.console.interactive())?;
+    let mended = autoheal(&cx.host, &args.route.place.directory, &options, &teller(&cx.console))?;
     cx.console.result(&mended)?;
     Ok(Exit::Done)
 }

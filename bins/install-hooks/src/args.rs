@@ -3,14 +3,12 @@
 use std::path::PathBuf;
 
 use clap::Parser;
-use cli::{Common, Place};
+use cli::Place;
 
 /// Install the push gate, its hooks and the pinned policy outside the work tree; safe to repeat
 #[derive(Debug, Parser)]
 #[command(name = "install-hooks", version)]
 pub(crate) struct Args {
-    #[command(flatten)]
-    common: Common,
     #[command(flatten)]
     pub(crate) place: Place,
     /// The gate's program [default: push-gate beside this program]
@@ -19,10 +17,4 @@ pub(crate) struct Args {
     /// Replace the policy that was pinned before by the present one
     #[arg(long)]
     pub(crate) repin: bool,
-}
-
-impl AsRef<Common> for Args {
-    fn as_ref(&self) -> &Common {
-        &self.common
-    }
 }

@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 
 use clap::{Parser, Subcommand};
-use cli::Common;
 
 /// Find, store and hand on the OpenAI key without showing it
 #[derive(Debug, Parser)]
@@ -12,8 +11,6 @@ pub(crate) struct Args {
     /// Print `export OPENAI_API_KEY=…` for `eval`; never to a terminal
     #[arg(long)]
     pub(crate) emit_env: bool,
-    #[command(flatten)]
-    common: Common,
     #[command(subcommand)]
     pub(crate) command: Option<Action>,
 }
@@ -35,10 +32,4 @@ pub(crate) enum Action {
         #[arg(required = true, last = true, value_name = "CMD")]
         command: Vec<OsString>,
     },
-}
-
-impl AsRef<Common> for Args {
-    fn as_ref(&self) -> &Common {
-        &self.common
-    }
 }

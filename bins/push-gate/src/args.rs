@@ -4,14 +4,12 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
-use cli::{Common, Place};
+use cli::Place;
 
 /// Decide on a push: only an approved, non-simulated verdict for exactly that range lets a protected ref through
 #[derive(Debug, Parser)]
 #[command(name = "push-gate", version, arg_required_else_help = true)]
 pub(crate) struct Args {
-    #[command(flatten)]
-    common: Common,
     #[command(flatten)]
     pub(crate) place: Place,
     #[command(subcommand)]
@@ -34,16 +32,13 @@ pub(crate) enum Action {
         /// The range: what the protected ref has (zeros for nothing) and what it would have
         #[arg(long, value_name = "A..B", value_parser = range)]
         range: (String, String),
+        /// The protected ref of the range
+        #[arg(long = "ref", value_name = "REF", default_value = "refs/heads/main")]
+        refname: String,
         /// A verdict file, beside those that are stored for the range
         #[arg(long, value_name = "FILE")]
         verdict: Option<PathBuf>,
     },
-}
-
-impl AsRef<Common> for Args {
-    fn as_ref(&self) -> &Common {
-        &self.common
-    }
 }
 
 fn range(text: &str) -> Result<(String, String), String> {

@@ -24,7 +24,7 @@ pub(crate) fn run(args: Args, cx: &Context) -> Result<Exit, Failure> {
             let git_dir = cx.host.env("GIT_DIR").map(PathBuf::from);
             pre_push(cx, git_dir.as_deref().unwrap_or(directory), former.as_deref(), &remote)
         }
-        Action::Verify { range, verdict } => verify(cx, directory, &range, verdict.as_deref()),
+        Action::Verify { range, refname, verdict } => verify(cx, directory, &range, &refname, verdict.as_deref()),
     }
 }
 
@@ -46,7 +46,13 @@ fn pre_push(cx: &Context, directory: &Path, former: Option<&Path>, remote: &[OsS
     Ok(Exit::Done)
 }
 
-fn verify(cx: &Context, directory: &Path, range: &(String, String), file: Option<&Path>) -> Result<Exit, Failure> {
+fn verify(
+    cx: &Context,
+    directory: &Path,
+    range: &(String, String),
+    refname: &str,
+    file: Option<&Path>,
+) -> Result<Exit, Failure> {
     let repo = Repo::open(directory)?;
     let since = match range.0.parse::<Oid>() {
         Ok(id) if id.is_zero() => id,
@@ -55,8 +61,8 @@ fn verify(cx: &Context, directory: &Path, range: &(String, String), file: Option
     let to = repo.resolve(&cx.host, &range.1)?;
     let given = file.map(|file| read_verdict(&cx.host, file)).transpose()?;
     let pinned = pinned_policy(&cx.host)?;
-    let facts =
-        range_facts(&repo, &since, &to, PolicySource { pinned: pinned.as_deref() }, given.into_iter().collect());
+    let source = PolicySource { pinned: pinned.as_deref() };
+    let facts = range_facts(&repo, refname, &since, &to, source, given.into_iter().collect());
     judge_range(&facts).map_err(|refusals| push_blocked(&refusals))?;
     cx.console.result(&Passed { schema: 1, status: "passed", since: since.to_string(), to: to.to_string() })?;
     Ok(Exit::Done)

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Parser;
-use cli::{Common, Place};
+use cli::Place;
 
 /// Show what changed between two commits: complete, or not at all
 ///
@@ -11,8 +11,6 @@ use cli::{Common, Place};
 #[derive(Debug, Parser)]
 #[command(name = "review-bundle", version)]
 pub(crate) struct Args {
-    #[command(flatten)]
-    common: Common,
     #[command(flatten)]
     pub(crate) place: Place,
     /// The commit the range begins at; zeros for the empty tree
@@ -36,10 +34,4 @@ pub(crate) struct Args {
     /// The most bytes of a packet
     #[arg(long, value_name = "BYTES", default_value_t = 100_000)]
     pub(crate) packet_cap: u64,
-}
-
-impl AsRef<Common> for Args {
-    fn as_ref(&self) -> &Common {
-        &self.common
-    }
 }

@@ -1,19 +1,14 @@
 //! The arguments.
 
 use clap::Parser;
-use cli::{Common, Place};
+use cli::Route;
 
 /// Take the current branch from commit to push: test, review, heal, gate, push
 #[derive(Parser)]
 #[command(name = "ship", version)]
 pub(crate) struct Args {
     #[command(flatten)]
-    common: Common,
-    #[command(flatten)]
-    pub(crate) place: Place,
-    /// Ship to this remote instead of origin or the only one
-    #[arg(long)]
-    pub(crate) remote: Option<String>,
+    pub(crate) route: Route,
     /// Stop at an approving verdict; push nothing
     #[arg(long)]
     pub(crate) no_push: bool,
@@ -23,10 +18,4 @@ pub(crate) struct Args {
     /// How often the change is tested and reviewed at most
     #[arg(long, env = "SHIP_MAX_ATTEMPTS", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=10))]
     pub(crate) max_attempts: u32,
-}
-
-impl AsRef<Common> for Args {
-    fn as_ref(&self) -> &Common {
-        &self.common
-    }
 }

@@ -7,17 +7,14 @@ use std::process::ExitCode;
 use cli::Context;
 use outcome::{Exit, Failure};
 use ship::machine::{Limits, Unapproved};
-use ship::{Options, run, teller};
+use ship::perform;
 
 use crate::args::Args;
 
 fn ship(args: Args, cx: &Context) -> Result<Exit, Failure> {
     let limits =
         Limits { rounds: args.max_attempts, unapproved: Unapproved::Test, heal: !args.no_heal, push: !args.no_push };
-    let options = Options::from_environment(&cx.host, args.remote, limits, cx.console.interactive())?;
-    let end = run(&cx.host, &args.place.directory, &options, &teller(&cx.console))?;
-    cx.console.result(&end)?;
-    Ok(Exit::Done)
+    perform(cx, args.route, limits)
 }
 
 fn main() -> ExitCode {

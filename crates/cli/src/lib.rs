@@ -1,6 +1,6 @@
 //! What every program shares: `--json`, signals, how a failure is shown, and the exit code.
 //!
-//! A program's `main` is one call of [`main`]: it parses the arguments, hands them to `run` with a [`Console`] and
+//! A program's `main` is one call of [`main`]: it parses the arguments, hands them to `run` with a [`Context`] and
 //! turns what comes back into text or JSON and an exit code.
 
 #![allow(
@@ -12,21 +12,14 @@ mod console;
 
 pub use console::Console;
 
+use std::ffi::OsString;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Arg, ArgAction, Parser};
 use host::{Cancel, Local};
 use outcome::{Exit, Failure};
-
-/// Arguments that every program takes. Flatten it into the program's own.
-#[derive(Debug, Clone, Copy, Default, clap::Args)]
-pub struct Common {
-    /// Print JSON instead of text
-    #[arg(long, global = true)]
-    pub json: bool,
-}
 
 /// The repository a program works in. Flatten it into the program's own arguments.
 #[derive(Debug, Clone, clap::Args)]
@@ -34,6 +27,17 @@ pub struct Place {
     /// Work in the repository that this directory is in
     #[arg(short = 'C', long = "directory", value_name = "DIR", default_value = ".")]
     pub directory: PathBuf,
+}
+
+/// Where a program ships from and to. Flatten it into the program's own arguments.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Route {
+    #[command(flatten)]
+    /// The repository.
+    pub place: Place,
+    /// Take this remote instead of origin or the only one
+    #[arg(long)]
+    pub remote: Option<String>,
 }
 
 /// What a program works with: this machine and the person or program in front of it.
@@ -46,19 +50,19 @@ pub struct Context {
     pub console: Console,
 }
 
-/// Parses the arguments, runs the program and gives its exit code.
+/// Parses the arguments, `--json` among them, runs the program and gives its exit code.
 ///
 /// Wrong arguments exit with 2 and a panic with 70; `--help` and `--version` with 0.
-pub fn main<A: Parser + AsRef<Common>>(run: impl FnOnce(A, &Context) -> Result<Exit, Failure>) -> ExitCode {
-    let args = match A::try_parse() {
-        Ok(args) => args,
+pub fn main<A: Parser>(run: impl FnOnce(A, &Context) -> Result<Exit, Failure>) -> ExitCode {
+    let (args, json) = match parse(std::env::args_os()) {
+        Ok(parsed) => parsed,
         Err(error) => {
             let _ = error.print();
             return if error.use_stderr() { Exit::Usage.code() } else { Exit::Done.code() }.into();
         }
     };
     let cancel = Cancel::default();
-    let console = Console::new(args.as_ref().json);
+    let console = Console::new(json);
     let outcome = stop_on_signals(&cancel).and_then(|()| {
         let context =
             Context { host: Local::cancelled_by(cancel.clone()), cancel: cancel.clone(), console: console.clone() };
@@ -71,6 +75,14 @@ pub fn main<A: Parser + AsRef<Common>>(run: impl FnOnce(A, &Context) -> Result<E
         failure.exit
     });
     exit.code().into()
+}
+
+/// The program's own arguments, and whether `--json` is among them.
+fn parse<A: Parser>(words: impl Iterator<Item = OsString>) -> Result<(A, bool), clap::Error> {
+    let json = Arg::new("json").long("json").global(true).action(ArgAction::SetTrue).help("Print JSON instead of text");
+    let mut matches = A::command().arg(json).try_get_matches_from(words)?;
+    let json = matches.get_flag("json");
+    Ok((A::from_arg_matches_mut(&mut matches)?, json))
 }
 
 /// The first signal asks to stop, so that what runs can be cleaned up; a second one ends the process at once.

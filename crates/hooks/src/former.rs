@@ -8,10 +8,12 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::{fs, thread};
 
+use host::SECRETS;
 use outcome::Failure;
 
 /// Runs the former hook with the arguments and the stdin that git gave to ours, in the same terminal and without a
-/// time limit: it may ask for a password or upload for an hour. Call it only after the push has passed.
+/// time limit: it may ask for a password or upload for an hour. It gets the environment of the push without
+/// [`SECRETS`]. Call it only after the push has passed.
 ///
 /// Where there is no such hook, or it is not executable, there is nothing to run, as for git itself.
 ///
@@ -28,7 +30,11 @@ pub fn hand_on(former: &Path, args: &[OsString], stdin: &[u8]) -> Result<(), Fai
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(refused(error.to_string())),
     }
-    let child = Command::new(former).args(args).stdin(Stdio::piped()).spawn();
+    let mut command = Command::new(former);
+    for secret in SECRETS {
+        command.env_remove(secret);
+    }
+    let child = command.args(args).stdin(Stdio::piped()).spawn();
     let mut child = child.map_err(|error| refused(error.to_string()))?;
     let (pipe, bytes) = (child.stdin.take(), stdin.to_vec());
     // A hook that does not read its stdin closes it: that is its choice.

@@ -14,6 +14,8 @@ use crate::{HooksError, Origin, Site, script};
 pub struct Facts {
     /// The version of the Codex CLI, or why there is none.
     pub codex: Result<String, String>,
+    /// The policy file of the remote's `main`, or why it was not seen; `None` when there is none.
+    pub remote_policy: Result<Option<Vec<u8>>, String>,
 }
 
 const INSTALL: &str = "run install-hooks";
@@ -26,7 +28,7 @@ pub fn health(host: &dyn Host, site: &Site, facts: &Facts) -> Vec<Check> {
         hook(host, site, "pre-push", &script::pre_push(&site.gate())),
         hook(host, site, "post-commit", &script::post_commit(&site.ship())),
         gate(host, site),
-        pinned_policy(host, site),
+        pinned_policy(host, site, &facts.remote_policy),
         ship_policy(host, site),
         baseline(host, site),
         codex(facts),
@@ -102,10 +104,23 @@ fn same_as_recorded(host: &dyn Host, site: &Site) -> Result<bool, HooksError> {
     Ok(host.read(&site.checksums())?.is_some_and(|recorded| recorded == now.as_bytes()))
 }
 
-fn pinned_policy(host: &dyn Host, site: &Site) -> Check {
+fn pinned_policy(host: &dyn Host, site: &Site, remote: &Result<Option<Vec<u8>>, String>) -> Check {
     const NAME: &str = "pinned-policy";
     match parsed(host, &site.policy()) {
-        Some(Ok(())) => Check::pass(NAME, site.policy().display().to_string()),
+        Some(Ok(pinned)) => match remote {
+            Ok(remote) if remote.as_ref().is_none_or(|remote| *remote == pinned) => {
+                Check::pass(NAME, site.policy().display().to_string())
+            }
+            Ok(_) => {
+                let seen = "the pinned policy is another than the remote's main had when it was last fetched";
+                let next =
+                    "git fetch, read what differs; to pin the remote's: install-hooks --repin in an up-to-date main";
+                Check::warn(NAME, "policy-outdated", seen, next)
+            }
+            Err(why) => {
+                Check::warn(NAME, "policy-unseen", format!("the policy of the remote's main: {why}"), "git fetch")
+            }
+        },
         Some(Err(why)) => Check::fail(NAME, "policy-invalid", why, "run install-hooks --repin"),
         None => {
             let seen = "no policy is pinned: a first push is judged by the built-in one";
@@ -118,7 +133,7 @@ fn ship_policy(host: &dyn Host, site: &Site) -> Check {
     const NAME: &str = "ship-policy";
     let path = site.top.as_deref().unwrap_or(&site.common).join("configs/ship.toml");
     match parsed(host, &path) {
-        Some(Ok(())) => Check::pass(NAME, "configs/ship.toml is valid"),
+        Some(Ok(_)) => Check::pass(NAME, "configs/ship.toml is valid"),
         Some(Err(why)) => Check::fail(NAME, "policy-invalid", why, "mend configs/ship.toml"),
         None => {
             let seen = "there is no configs/ship.toml: the built-in policy is used";
@@ -127,10 +142,11 @@ fn ship_policy(host: &dyn Host, site: &Site) -> Check {
     }
 }
 
-fn parsed(host: &dyn Host, path: &Path) -> Option<Result<(), String>> {
+/// The bytes of a policy that can be used.
+fn parsed(host: &dyn Host, path: &Path) -> Option<Result<Vec<u8>, String>> {
     let bytes = host.read(path).map_err(|error| error.to_string()).transpose()?;
-    let policy = bytes.and_then(|bytes| Policy::parse(&bytes).map_err(|error| error.to_string()));
-    Some(policy.map(drop).map_err(|why| format!("{}: {why}", path.display())))
+    let valid = |bytes: Vec<u8>| Policy::parse(&bytes).map(|_| bytes).map_err(|error| error.to_string());
+    Some(bytes.and_then(valid).map_err(|why| format!("{}: {why}", path.display())))
 }
 
 fn baseline(host: &dyn Host, site: &Site) -> Check {

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 
 use host::{Host, Kind};
 use serde::Serialize;
+use verdict::Sha256;
 use verdict::policy::Policy;
 
-use crate::site::{answered, git, sha256};
+use crate::site::{answered, git};
 use crate::{HooksError, Origin, Site, script};
 
 /// The programs to install copies of.
@@ -240,7 +241,7 @@ pub(crate) fn checksums(host: &dyn Host, site: &Site) -> Result<String, HooksErr
     let mut sums = String::new();
     for (path, name) in [(site.policy(), "policy.toml"), (site.gate(), "push-gate"), (site.ship(), "ship")] {
         if let Some(bytes) = host.read(&path)? {
-            sums.extend([&sha256(&bytes), "  ", name, "\n"]);
+            sums.extend([Sha256::of(&bytes).as_str(), "  ", name, "\n"]);
         }
     }
     Ok(sums)

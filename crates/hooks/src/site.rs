@@ -4,8 +4,8 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use host::{Cmd, Host, Output};
-use sha2::{Digest, Sha256};
+use host::{Cmd, Host, Output, SECRETS, data_dir};
+use verdict::Sha256;
 
 use crate::HooksError;
 
@@ -66,7 +66,7 @@ impl Site {
         let trees = asked(host, dir, "what work trees there are", &["worktree", "list", "--porcelain", "-z"])?;
         let trees = work_trees(&trees.stdout, top.as_ref());
         let effective = effective_hooks(host, dir)?;
-        let gate_dir = data_dir(host)?.join("ai-ops-runner/gates").join(id(&common));
+        let gate_dir = data_dir(host).ok_or(HooksError::NoDataDirectory)?.join("ai-ops-runner/gates").join(id(&common));
         Ok(Self { top, common, trees, effective, gate_dir })
     }
 
@@ -185,23 +185,12 @@ fn canonical(path: &Path) -> PathBuf {
 
 /// A directory name for a repository: the first half of the SHA-256 of its canonical path.
 fn id(common: &Path) -> String {
-    sha256(common.as_os_str().as_bytes())[..32].to_owned()
+    Sha256::of(common.as_os_str().as_bytes()).as_str()[..32].to_owned()
 }
 
-pub(crate) fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// XDG base directory specification: a relative `XDG_DATA_HOME` is ignored.
-fn data_dir(host: &dyn Host) -> Result<PathBuf, HooksError> {
-    let absolute = |name| host.env(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let home = || absolute("HOME").map(|home| home.join(".local/share"));
-    absolute("XDG_DATA_HOME").or_else(home).ok_or(HooksError::NoDataDirectory)
-}
-
-/// Git with this process's whole environment, because that is what a push will have.
+/// Git with this process's whole environment but its secrets, because that is what a push will have.
 pub(crate) fn git(dir: &Path, args: &[&str]) -> Cmd {
-    Cmd::new("git").args(args).dir(dir).inherit_all_but(&["OPENAI_API_KEY", "CODEX_API_KEY"])
+    Cmd::new("git").args(args).dir(dir).inherit_all_but(SECRETS)
 }
 
 fn asked(host: &dyn Host, dir: &Path, what: &'static str, args: &[&str]) -> Result<Output, HooksError> {

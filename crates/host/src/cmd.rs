@@ -8,6 +8,9 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+/// Variables that hold a secret of these programs or lead to one. A program gets only the one that it needs.
+pub const SECRETS: &[&str] = &["OPENAI_API_KEY", "CODEX_API_KEY", "CREDENTIALS_DIRECTORY", "TAILSCALE_AUTHKEY"];
+
 /// Which output stream a line came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stream {
@@ -119,7 +122,7 @@ impl Cmd {
         self
     }
 
-    /// Passes the parent's whole environment on, except these variables.
+    /// Passes the parent's whole environment on, except these variables; [`SECRETS`] belong among them.
     #[must_use]
     pub fn inherit_all_but(mut self, names: &[&str]) -> Self {
         self.inherited = Inherited::AllBut(names.iter().map(OsString::from).collect());

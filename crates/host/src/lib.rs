@@ -10,11 +10,13 @@
 
 #![allow(clippy::disallowed_methods, reason = "this crate is the boundary to the machine")]
 
+mod base_dir;
 mod cmd;
 mod fake;
 mod local;
 
-pub use cmd::{Cmd, Output, Status, Stream};
+pub use base_dir::{cache_dir, data_dir};
+pub use cmd::{Cmd, Output, SECRETS, Status, Stream};
 pub use fake::Fake;
 pub use local::{Cancel, Local};
 
@@ -70,6 +72,11 @@ pub trait Host: Send + Sync {
 
     /// `len` random bytes fit for secrets.
     fn random(&self, len: usize) -> Vec<u8>;
+
+    /// The same as lower-case hex: two digits a byte.
+    fn random_hex(&self, len: usize) -> String {
+        self.random(len).iter().map(|byte| format!("{byte:02x}")).collect()
+    }
 }
 
 /// What is at a path, as `lstat` sees it.

@@ -92,7 +92,7 @@ impl Host for Local {
         let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         fs::DirBuilder::new().recursive(true).mode(0o700).create(parent).map_err(HostError::io(parent))?;
         let mut beside = path.as_os_str().to_owned();
-        beside.push(format!(".new-{}-{}", std::process::id(), hex(&self.random(4))));
+        beside.push(format!(".new-{}-{}", std::process::id(), self.random_hex(4)));
         let beside = Path::new(&beside);
         let written = write_new(beside, bytes, mode).and_then(|()| fs::rename(beside, path));
         if let Err(source) = written {
@@ -152,10 +152,6 @@ fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     // The umask applies to the mode at creation, not to this one.
     file.set_permissions(Permissions::from_mode(mode))?;
     file.sync_all()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 fn spawn(cmd: &Cmd) -> Result<Child, HostError> {

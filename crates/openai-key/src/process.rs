@@ -82,6 +82,7 @@ mod tests {
     #[test]
     fn s02_commands_do_not_inherit_the_key_unless_asked() {
         assert_eq!(withheld(&Fake::new()), ["OPENAI_API_KEY", "CODEX_API_KEY"]);
+        assert!(withheld(&Fake::new()).iter().all(|name| host::SECRETS.contains(name)));
         assert_eq!(withheld(&Fake::new().variable("KEEP_OPENAI_KEY", "1")), [""; 0]);
         assert_eq!(withheld(&Fake::new().variable("KEEP_OPENAI_KEY", "")).len(), 2);
     }

@@ -110,6 +110,14 @@ pub enum RepoError {
         /// Whether the call needed the network.
         network: bool,
     },
+    /// The remote was reached, and did not take a push.
+    #[error("the remote declined {updates}: {said}")]
+    Declined {
+        /// Each ref with the remote's reason, escaped.
+        updates: String,
+        /// What else was said, escaped.
+        said: String,
+    },
     /// Git answered something that it never answers.
     #[error("`{call}` answered what cannot be read: {why}")]
     Answer {
@@ -169,6 +177,7 @@ impl RepoError {
             Self::NoRemote(_) => "no-remote",
             Self::Git { network: true, .. } => "git-remote-failed",
             Self::Git { .. } => "git-failed",
+            Self::Declined { .. } => "remote-declined",
             Self::Answer { .. } => "git-answer",
             Self::Hostile { .. } => "hostile-files",
             Self::Io { .. } | Self::Host(_) => "io",
@@ -193,6 +202,7 @@ impl RepoError {
             Self::NoRemote(_) => "git remote add NAME URL, then try again",
             Self::Git { network: true, .. } => "check the network and your access to the remote, then try again",
             Self::Git { .. } => "do what git says, then try again",
+            Self::Declined { .. } => "do what the remote says, then try again",
             Self::Answer { .. } => "check the installed git (2.40 or later), then try again",
             Self::Hostile { .. } => "remove what is there, then try again",
             Self::Io { .. } | Self::Host(_) => "check that the path exists and its permissions, then try again",
@@ -211,9 +221,10 @@ impl From<RepoError> for Failure {
             }
             RepoError::TooMany { .. } => Self::size_cap(class, reason, next),
             RepoError::Git { network: true, .. } | RepoError::Moved { .. } => Self::infrastructure(class, reason, next),
-            RepoError::Forged { .. } | RepoError::Malformed { .. } | RepoError::Hostile { .. } => {
-                Self::refused(class, reason, next)
-            }
+            RepoError::Forged { .. }
+            | RepoError::Malformed { .. }
+            | RepoError::Hostile { .. }
+            | RepoError::Declined { .. } => Self::refused(class, reason, next),
             _ => Self::not_ready(class, reason, next),
         }
     }

@@ -11,7 +11,7 @@ use verdict::{Oid, Policy, Verdict};
 
 use crate::collect::{collect, in_verdict, judged, scan_messages};
 use crate::commit::Commit;
-use crate::difference::difference;
+use crate::difference::{Side, difference};
 use crate::error::RepoError;
 use crate::history::is_ancestor;
 use crate::object::{Kind, Objects};
@@ -79,16 +79,17 @@ pub fn push_facts(repo: &Repo, updates: Vec<Update>, source: PolicySource<'_>) -
     PushFacts { updates: updates.into_iter().map(|update| update_facts(repo, update, source)).collect() }
 }
 
-/// Looks at everything the gate has to know of a range that nobody pushes right now. `extra` are verdicts that were
-/// given by hand, beside those that are stored. `since` is zeros for a first push.
+/// Looks at everything the gate has to know of a range of `refname` that nobody pushes right now. `extra` are verdicts
+/// that were given by hand, beside those that are stored. `since` is zeros for a first push.
 pub fn range_facts(
     repo: &Repo,
+    refname: &str,
     since: &Oid,
     to: &Oid,
     source: PolicySource<'_>,
     extra: Vec<Result<Verdict, Invalid>>,
 ) -> RangeFacts {
-    let policy = observed(policy_at(repo.objects(), base(since), source));
+    let policy = observed(policy_for(repo.objects(), base(since), source, refname));
     let mut review = review_facts(repo, since, to, &policy);
     if let Ok(verdicts) = &mut review.verdicts {
         verdicts.extend(extra);
@@ -151,16 +152,18 @@ fn tip(objects: &Objects, pushed: &Oid) -> Result<Tip, RepoError> {
         Some(parent) => Commit::read(objects, parent)?.tree(),
         None => objects.empty_tree(),
     };
-    let changed = difference(objects, &before, &commit.tree())?.into_iter().map(|change| change.path).collect();
-    let baseline = match find(objects, &commit, BASELINE_PATH)? {
-        Some(entry) if entry.is_blob() => {
-            Some(BaselineFile { mode: entry.mode, content: objects.get_kind(&entry.id, Kind::Blob)? })
-        }
-        Some(entry) => Some(BaselineFile { mode: entry.mode, content: Vec::new() }),
-        None => None,
-    };
+    let paths = difference(objects, &before, &commit.tree())?;
+    let made = paths.iter().find(|change| change.path == BASELINE_PATH.as_bytes()).and_then(|change| change.new);
+    let baseline = made.map(|side| baseline_file(objects, side)).transpose()?;
+    let changed = paths.into_iter().map(|change| change.path).collect();
     let (pushed, message) = (pushed.clone(), commit.message().to_vec());
     Ok(Tip { pushed, commit: commit.id(), parents: commit.parents(), changed, message, baseline })
+}
+
+/// A link and a submodule are refused by their mode, whatever they hold.
+fn baseline_file(objects: &Objects, Side { mode, id }: Side) -> Result<BaselineFile, RepoError> {
+    let content = if mode & TYPE == FILE { objects.get_kind(&id, Kind::Blob)? } else { Vec::new() };
+    Ok(BaselineFile { mode, content })
 }
 
 fn content(

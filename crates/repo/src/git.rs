@@ -143,7 +143,7 @@ impl<'a> Git<'a> {
         Ok(output)
     }
 
-    fn explain(&self, error: HostError) -> RepoError {
+    pub(crate) fn explain(&self, error: HostError) -> RepoError {
         match error {
             HostError::Io { path, source } if path == self.dir => RepoError::Io { path, source },
             error => error.into(),

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use host::Cmd;
-use review_bundle::escape;
+use host::{Cmd, Output};
+use review_bundle::{escape, escape_text};
 use verdict::Oid;
 use verdict::gate::{Approved, Pass};
 
@@ -97,14 +97,19 @@ impl Git<'_> {
     /// The hooks of `hooks` run, and no other; with `None` none.
     ///
     /// # Errors
-    /// [`RepoError::Moved`] when an update is no fast-forward, or a ref does not hold afterwards what was pushed; those
-    /// of git.
+    /// [`RepoError::Moved`] when an update is no fast-forward, or a ref does not hold afterwards what was pushed;
+    /// [`RepoError::Declined`]; those of git.
     pub fn push(&self, remote: &str, pass: Pass, hooks: Option<&Path>) -> Result<Pushed, RepoError> {
         self.check_remote(remote)?;
         let updates = pass.updates();
         if !updates.is_empty() {
             updates.iter().try_for_each(|update| self.check_fast_forward(update))?;
-            self.run(&self.push_command(remote, updates, hooks)?, true)?;
+            let cmd = self.push_command(remote, updates, hooks)?;
+            let output = self.host.run(&cmd).map_err(|error| self.explain(error))?;
+            if !output.success() {
+                let stderr = [&output.stdout[..], &output.stderr].concat();
+                return Err(declined(&output).unwrap_or_else(|| failed(&cmd, &Output { stderr, ..output }, true)));
+            }
         }
         let mut refs = Vec::with_capacity(updates.len());
         for update in updates {
@@ -136,6 +141,7 @@ impl Git<'_> {
             "push.pushOption=",
             "push",
             "--quiet",
+            "--porcelain",
             "--no-follow-tags",
             "--no-signed",
             "--recurse-submodules=no",
@@ -164,4 +170,18 @@ impl Git<'_> {
             _ => Err(failed(&cmd, &output, false)),
         }
     }
+}
+
+/// What the remote did not take, by git's report: `! <from>:<to> [remote rejected] (<why>)`, separated by tabs
+/// (git-push(1), OUTPUT).
+fn declined(output: &Output) -> Option<RepoError> {
+    let declined = |line: &[u8]| {
+        let mut fields = line.strip_prefix(b"!\t")?.splitn(2, |byte| *byte == b'\t');
+        let name = fields.next()?.rsplit(|byte| *byte == b':').next()?;
+        let why = fields.next()?.strip_prefix(b"[remote rejected] ")?;
+        Some(format!("{} {}", escape(name), escape(why)))
+    };
+    let updates: Vec<_> = output.stdout.split(|byte| *byte == b'\n').filter_map(declined).collect();
+    let said = escape_text(output.stderr_text().as_bytes());
+    (!updates.is_empty()).then(|| RepoError::Declined { updates: updates.join(", "), said })
 }

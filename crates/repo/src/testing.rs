@@ -8,9 +8,10 @@ use std::time::SystemTime;
 
 use host::{Cmd, Host, HostError, Local, Output, Stat};
 use tempfile::TempDir;
-use verdict::Oid;
+use verdict::schema::{CodexCli, Meta, ReviewMode, ReviewerId};
+use verdict::{Decision, Oid, Sha256, Verdict};
 
-use crate::{Git, Repo};
+use crate::{Git, PolicySource, Repo, VerdictStore, collect, policy_for};
 
 /// The first commit's date; every commit is a minute later than the one before.
 const EPOCH: u64 = 1_700_000_000;
@@ -187,5 +188,40 @@ impl Fixture {
     /// What a revision stands for.
     pub fn id(&self, revision: &str) -> Oid {
         self.git(&["rev-parse", "--verify", revision]).parse().unwrap()
+    }
+    /// The verdict that a review of a range for `main` leaves when it approves. `since` is zeros for a first push.
+    pub fn approval(&self, since: &Oid, to: &Oid, source: PolicySource<'_>) -> Verdict {
+        let repo = self.repo();
+        let base = (!since.is_zero()).then_some(since);
+        let policy = policy_for(repo.objects(), base, source, "refs/heads/main").unwrap();
+        let range = collect(repo.objects(), base, to, &policy).unwrap();
+        let nobody = Some(Sha256::of(b"nobody"));
+        let version = "0.169.0".to_owned();
+        let meta = Meta {
+            since_sha: since.clone(),
+            to_sha: to.clone(),
+            to_tree: range.to_tree,
+            generated_at: "2026-01-01T00:00:00Z".to_owned(),
+            review_mode: ReviewMode::Bundle,
+            simulated: false,
+            codex_cli: Some(CodexCli { version: version.clone(), command: "codex exec".to_owned() }),
+            bundle_sha256: range.bundle.sha256().parse().unwrap(),
+            policy_sha256: policy.sha256().clone(),
+            reviewer: Some(ReviewerId {
+                name: "codex".to_owned(),
+                version,
+                binary_sha256: nobody.clone(),
+                prompt_sha256: nobody,
+                model: None,
+                endpoint: None,
+            }),
+        };
+        let (blockers, non_blocking, tests_run) = (vec![], vec![], vec![]);
+        Verdict { schema: 2, verdict: Decision::Approved, blockers, non_blocking, tests_run, meta }
+    }
+
+    /// Keeps such a verdict where the gate looks for it. Returns its file.
+    pub fn approve(&self, since: &Oid, to: &Oid, source: PolicySource<'_>) -> PathBuf {
+        VerdictStore::of(&self.repo()).keep(&self.host, &self.approval(since, to, source), "20260101_000000").unwrap()
     }
 }

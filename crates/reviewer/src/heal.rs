@@ -93,7 +93,7 @@ pub fn heal(codex: &Codex<'_>, wound: Wound<'_>) -> Result<Healed, HealFailed> {
     let writable = inside(&tree, wound.writable)?;
     let room = codex.room()?;
     preflight(codex, &room)?;
-    let nonce: String = codex.host().random(16).iter().map(|byte| format!("{byte:02x}")).collect();
+    let nonce = codex.host().random_hex(16);
     let cmd = codex.exec(&room, Tools::Edit, &prompt(&writable, wound.complaint, &nonce))?.dir(&tree);
     let profile = profile(codex, &room, &writable);
     let cmd = cmd.args(["--config", &setting("default_permissions", "heal"), "--config", &profile]);

@@ -115,11 +115,15 @@ impl Program {
     /// # Errors
     /// [`NotReady`] when there is none, or it cannot be identified.
     pub fn find(host: &dyn Host) -> Result<Self, NotReady> {
-        let path = host.env("PATH").unwrap_or_default();
-        // A relative entry would let the reviewed repository choose its reviewer.
-        let dirs = std::env::split_paths(&path).filter(|dir| dir.is_absolute());
-        let found = dirs.map(|dir| dir.join(NAME)).find(|path| path.is_file()).ok_or(NotReady::Missing)?;
-        Self::at(host, &native(&found)?)
+        Self::at(host, &on_path(host)?)
+    }
+
+    /// The version of the program that [`Program::find`] finds, which is not read for it.
+    ///
+    /// # Errors
+    /// [`NotReady`] when there is none, or it says something else.
+    pub fn find_version(host: &dyn Host) -> Result<String, NotReady> {
+        version_of(host, &on_path(host)?)
     }
 
     /// The native program at `path`.
@@ -129,10 +133,7 @@ impl Program {
     pub fn at(host: &dyn Host, path: &Path) -> Result<Self, NotReady> {
         // The sandbox of a heal grants the real path, and codex starts its helpers by it.
         let path = &path.canonicalize().map_err(NotReady::io(path))?;
-        let asked = Cmd::new(path).arg("--version").timeout(VERSION_TIME);
-        let said = host.run(&asked)?.stdout_text();
-        let version =
-            version(&said).ok_or_else(|| NotReady::Version { path: path.to_owned(), said: show::clip(&said, 200) })?;
+        let version = version_of(host, path)?;
         Ok(Self { path: path.to_owned(), version, sha256: sha256_of_file(path).map_err(NotReady::io(path))? })
     }
 
@@ -175,6 +176,18 @@ impl Program {
     }
 }
 
+fn on_path(host: &dyn Host) -> Result<PathBuf, NotReady> {
+    let path = host.env("PATH").unwrap_or_default();
+    // A relative entry would let the reviewed repository choose its reviewer.
+    let dirs = std::env::split_paths(&path).filter(|dir| dir.is_absolute());
+    native(&dirs.map(|dir| dir.join(NAME)).find(|path| path.is_file()).ok_or(NotReady::Missing)?)
+}
+
+fn version_of(host: &dyn Host, path: &Path) -> Result<String, NotReady> {
+    let said = host.run(&Cmd::new(path).arg("--version").timeout(VERSION_TIME))?.stdout_text();
+    version(&said).ok_or_else(|| NotReady::Version { path: path.to_owned(), said: show::clip(&said, 200) })
+}
+
 fn native(found: &Path) -> Result<PathBuf, NotReady> {
     let path = found.canonicalize().map_err(NotReady::io(found))?;
     if !is_script(&path).map_err(NotReady::io(&path))? {
@@ -207,8 +220,7 @@ fn sha256_of_file(path: &Path) -> io::Result<Sha256> {
             read => hasher.update(&buffer[..read]),
         }
     }
-    let hex: String = hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    hex.parse().map_err(io::Error::other)
+    Ok(<[u8; 32]>::from(hasher.finalize()).into())
 }
 
 /// Makes a directory that only its owner can enter, and its parents.

@@ -184,7 +184,7 @@ struct Question {
 impl Round<'_> {
     fn question(&self, part: &Part) -> Question {
         let key = self.key(part);
-        let prompt = Prompt::new(part, &hex(&self.host.random(16)));
+        let prompt = Prompt::new(part, &self.host.random_hex(16));
         let tokens = tokens::estimate(&prompt.text);
         let kept = self.cache.get(&key, &part.id).map(|(entry, answer)| Answered {
             answer,
@@ -319,8 +319,4 @@ fn collect(
         None => Ok(answers),
         Some(packet) => Err(NotReviewed { packet, why: Why::Cancelled }),
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

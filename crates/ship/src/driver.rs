@@ -1,11 +1,9 @@
 //! Performs the commands of [`machine`](crate::machine) and reports what came of them.
 
-use std::ffi::OsStr;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use cli::Console;
 use host::Host;
 use outcome::Failure;
 use repo::{PolicySource, Repo, push_blocked, push_facts, range_facts};
@@ -34,47 +32,6 @@ pub struct Options {
     pub limits: Limits,
     /// How it reviews.
     pub manner: Manner,
-}
-
-impl Options {
-    /// Options as the environment has them: `CODEX_SKIP=1` simulates the review, `REVIEW_BUNDLE_SIZE_CAP` replaces the
-    /// policy's size cap.
-    ///
-    /// # Errors
-    /// Usage, for a cap that is no number of bytes.
-    pub fn from_environment(
-        host: &dyn Host,
-        remote: Option<String>,
-        limits: Limits,
-        interactive: bool,
-    ) -> Result<Self, Failure> {
-        let simulated = host.env("CODEX_SKIP").is_some_and(|value| value == "1");
-        let size_cap = host.env("REVIEW_BUNDLE_SIZE_CAP").map(|value| bytes(&value)).transpose()?;
-        let limits = Limits { heal: limits.heal && !simulated, ..limits };
-        Ok(Self { remote, limits, manner: Manner { simulated, size_cap, interactive } })
-    }
-}
-
-fn bytes(value: &OsStr) -> Result<u64, Failure> {
-    value.to_str().and_then(|value| value.parse().ok()).ok_or_else(|| {
-        let reason = format!("REVIEW_BUNDLE_SIZE_CAP is {}, which is no number of bytes", value.display());
-        Failure::usage("size-cap", reason, "unset it, or set a number")
-    })
-}
-
-/// Tells `console` what happens: lines that a step writes only for as long as it runs.
-pub fn teller(console: &Console) -> Told {
-    let console = console.clone();
-    Arc::new(move |progress| match &progress {
-        Progress::Working { line } => console.working(line),
-        told => {
-            console.finish();
-            console.event(told);
-            if let Progress::Step { step, .. } = told {
-                console.working(step);
-            }
-        }
-    })
 }
 
 /// Takes the repository that `dir` is in from its commit to a push, as far as `options` say.
@@ -183,12 +140,12 @@ impl Run<'_> {
 
     /// The gate would let the head through as it is.
     fn is_approved(&self) -> Result<bool, Failure> {
-        let Session { repo, head, .. } = &self.session;
+        let Session { repo, target, head, .. } = &self.session;
         let since = self.session.since_or_zero();
         if self.session.store().list(&since, head)?.is_empty() {
             return Ok(false);
         }
-        let facts = range_facts(repo, &since, head, self.source(), vec![]);
+        let facts = range_facts(repo, target, &since, head, self.source(), vec![]);
         Ok(judge_range(&facts).is_ok())
     }
 

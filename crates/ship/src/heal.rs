@@ -104,8 +104,7 @@ impl Copy {
         let own = copies_of(session)?;
         remove(&own)?;
         fs::create_dir_all(&own).map_err(|source| unusable(&own, source))?;
-        let name: String = session.host.random(8).iter().map(|byte| format!("{byte:02x}")).collect();
-        let copy = Self(own.join(name));
+        let copy = Self(own.join(session.host.random_hex(8)));
         materialise(session.repo.objects(), tree, &copy.0)?;
         Ok(copy)
     }

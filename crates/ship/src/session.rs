@@ -164,10 +164,9 @@ pub(crate) fn state_dir(repo: &Repo) -> PathBuf {
 /// # Errors
 /// Not ready without a home directory.
 pub(crate) fn cache_dir(host: &dyn Host) -> Result<PathBuf, Failure> {
-    let absolute = |name: &str| host.env(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let base = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")));
-    let base = base.ok_or_else(|| {
-        Failure::not_ready("no-home", "neither XDG_CACHE_HOME nor HOME is set", "set HOME, then try again")
+    let base = host::cache_dir(host).ok_or_else(|| {
+        let reason = "neither XDG_CACHE_HOME nor HOME is an absolute path";
+        Failure::not_ready("no-home", reason, "set HOME, then try again")
     })?;
     Ok(base.join("ai-ops-runner"))
 }

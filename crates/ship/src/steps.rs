@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use host::{Cmd, Host, HostError, Output, Status};
+use host::{Cmd, Host, HostError, Output, SECRETS, Status};
 use outcome::Failure;
 use verdict::policy::TestStep;
 use verdict::schema::TestRun;
@@ -25,13 +25,9 @@ const KINDS: &[(&[&str], &str, &[&str])] = &[
 /// Used where no other kind fits: many projects have a Makefile beside their own build.
 const MAKE: (&[&str], &str, &[&str]) = (&["Makefile", "makefile", "GNUmakefile"], "make", &["make", "test"]);
 
-/// What no test sees: keys of ours, and where git would find the repository that is shipped instead of the test's own
+/// What no test sees, beside [`SECRETS`]: where git would find the repository that is shipped instead of the test's own
 /// (`git rev-parse --local-env-vars`).
 const WITHHELD: &[&str] = &[
-    openai_key::VARIABLE,
-    openai_key::CODEX_VARIABLE,
-    "CREDENTIALS_DIRECTORY",
-    "TAILSCALE_AUTHKEY",
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
     "GIT_COMMON_DIR",
     "GIT_CONFIG",
@@ -112,7 +108,7 @@ fn command(dir: &Path, step: &TestStep, told: &Heard) -> Cmd {
     Cmd::new(&step.argv[0])
         .args(&step.argv[1..])
         .dir(dir)
-        .inherit_all_but(WITHHELD)
+        .inherit_all_but(&[SECRETS, WITHHELD].concat())
         .timeout(Duration::from_secs(step.timeout_sec))
         .output_cap(OUTPUT_CAP)
         .on_line(move |_, line| told(line))

@@ -54,7 +54,7 @@ impl Oid {
 impl Sha256 {
     /// The digest of `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
-        Self(sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect())
+        <[u8; 32]>::from(sha2::Sha256::digest(bytes)).into()
     }
 
     /// The digest as hex.
@@ -108,6 +108,12 @@ impl FromStr for Sha256 {
 
     fn from_str(text: &str) -> Result<Self, NotHex> {
         text.to_owned().try_into()
+    }
+}
+
+impl From<[u8; 32]> for Sha256 {
+    fn from(digest: [u8; 32]) -> Self {
+        Self(digest.iter().map(|byte| format!("{byte:02x}")).collect())
     }
 }
 

@@ -6,10 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use host::{Cmd, Host, Local, Output};
+use repo::PolicySource;
 use repo::testing::Fixture;
-use repo::{PolicySource, VerdictStore, collect, policy_at};
-use serde_json::json;
-use verdict::{Oid, Verdict};
 
 const FILES: [&str; 4] = ["Cargo.toml", ".cargo/config.toml", "xtask/Cargo.toml", "xtask/src/main.rs"];
 
@@ -44,27 +42,6 @@ fn write(path: &Path, text: &str) {
     }
 }
 
-/// Keeps the verdict that a review of the range would have left.
-fn approve(f: &Fixture, since: &Oid, to: &Oid) {
-    let repo = f.repo();
-    let policy = policy_at(repo.objects(), Some(since), PolicySource::default()).unwrap();
-    let range = collect(repo.objects(), Some(since), to, &policy).unwrap();
-    let digest = "1".repeat(64);
-    let text = json!({
-        "schema": 2, "verdict": "APPROVED", "blockers": [], "non_blocking": [], "tests_run": [],
-        "meta": {
-            "since_sha": since, "to_sha": to, "to_tree": range.to_tree,
-            "generated_at": "2026-01-01T00:00:00Z", "review_mode": "bundle", "simulated": false,
-            "codex_cli": { "version": "0.169.0", "command": "codex exec" },
-            "bundle_sha256": range.bundle.sha256(), "policy_sha256": policy.sha256(),
-            "reviewer": { "name": "codex", "version": "0.169.0", "binary_sha256": digest, "prompt_sha256": digest,
-                "model": null, "endpoint": null },
-        },
-    });
-    let verdict = Verdict::parse(text.to_string().as_bytes()).unwrap();
-    VerdictStore::of(&repo).keep(f.host(), &verdict, "20260101_000000").unwrap();
-}
-
 #[test]
 fn a_project_elsewhere_builds_with_the_crates_and_releases_only_what_was_reviewed() {
     let program = built();
@@ -84,6 +61,6 @@ fn a_project_elsewhere_builds_with_the_crates_and_releases_only_what_was_reviewe
     assert_eq!(refused.status, host::Status::Exited(1));
     assert!(refused.stderr_text().contains("[no-verdict]"), "{}", refused.stderr_text());
 
-    approve(&f, &since, &to);
+    f.approve(&since, &to, PolicySource::default());
     assert_eq!(task("release").stdout_text(), format!("{to} is reviewed: releasing it"));
 }

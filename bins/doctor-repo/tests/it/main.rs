@@ -96,6 +96,32 @@ fn a_repository_that_was_shipped_passes() {
 }
 
 #[test]
+fn a_pinned_policy_that_the_remote_left_behind_is_told() {
+    let s = Scene::new();
+    fs::write(s.site.policy(), "schema = 1\n").unwrap();
+    let push = |policy: &str| {
+        s.f.write("configs/ship.toml", policy);
+        s.f.commit("policy");
+        s.f.git(&["push", "-q", "--no-verify", "origin", "main"]);
+        s.run(&s.program(&["pinned-policy"]))
+    };
+    assert_snapshot!(push("schema = 1\n# lately\n"), @r"
+    exit 0
+    WARN: pinned-policy: the pinned policy is another than the remote's main had when it was last fetched
+          next: git fetch, read what differs; to pin the remote's: install-hooks --repin in an up-to-date main
+    === Doctor Summary: 0/1 passed ===
+    ");
+    assert!(push("schema = 1\n").contains("PASS: pinned-policy"));
+    s.f.write(".git/refs/remotes/origin/main", format!("{}\n", "1".repeat(40)));
+    assert_snapshot!(s.run(&s.program(&["pinned-policy"])), @r"
+    exit 0
+    WARN: pinned-policy: the policy of the remote's main: object 1111111111111111111111111111111111111111 is not in this repository
+          next: git fetch
+    === Doctor Summary: 0/1 passed ===
+    ");
+}
+
+#[test]
 fn programs_read_json() {
     let s = Scene::new();
     assert_snapshot!(s.run(&s.program(&["baseline"]).arg("--json")), @r#"

@@ -69,6 +69,20 @@ fn g08_the_hook_that_was_there_runs_after_the_gate_and_only_then() {
     assert_snapshot!(s.push(&["HEAD:refs/heads/main"]), @"pushed");
 }
 
+#[test]
+fn k01_the_hook_that_was_there_sees_no_key() {
+    let s = Scene::new();
+    let former = s.site.default_dir().join("pre-push.former");
+    std::fs::write(&former, "#!/bin/sh\nenv >former-saw\n").unwrap();
+    std::fs::set_permissions(&former, PermissionsExt::from_mode(0o755)).unwrap();
+    let new = s.work();
+    s.approve(&s.old, &new);
+    let push = host::SECRETS.iter().fold(s.pushing(&["HEAD:refs/heads/main"]), |push, name| push.env(*name, "secret"));
+    assert_snapshot!(s.run(&push.env("OTHER", "kept")), @"pushed");
+    let saw = std::fs::read_to_string(s.f.work().join("former-saw")).unwrap();
+    assert!(saw.contains("OTHER=kept") && !saw.contains("=secret"), "{saw}");
+}
+
 /// Variables that turn something off in git, in this project or in other hook managers, or point it elsewhere.
 #[test]
 fn g14_no_variable_lets_an_unreviewed_push_through() {

@@ -87,6 +87,17 @@ fn g03_a_protected_branch_of_the_remotes_policy_is_gated() {
 }
 
 #[test]
+fn g03_a_ref_that_only_the_pinned_policy_protects_is_verified_by_that_policy() {
+    let s = Scene::under("schema = 1\n[refs]\nprotected = [\"refs/heads/prod\"]\nopen = [\"refs/heads/**\"]\n");
+    std::fs::write(s.site.policy(), "schema = 1\n[refs]\nprotected = [\"refs/heads/main\"]\n").unwrap();
+    let new = s.work();
+    s.approve(&s.old, &new);
+    let other = s.verify(&format!("{}..{new}", s.old), &["--ref", "refs/heads/prod"]);
+    assert_snapshot!(other, @"<id>..<id>: the verdict was given under another policy [other-policy]");
+    assert_snapshot!(s.decision(), @"pushed");
+}
+
+#[test]
 fn g04_deleting_main_is_refused() {
     let s = Scene::new();
     s.f.git_in(&s.f.remote(), &["config", "receive.denyDeleteCurrent", "false"]);

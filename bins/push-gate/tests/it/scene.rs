@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use hooks::{PinnedPolicy, Programs, Site, install};
 use host::{Cmd, Host, Local};
 use repo::testing::Fixture;
-use repo::{PolicySource, VerdictStore, collect, policy_at, policy_bytes};
-use serde_json::{Value, json};
-use verdict::{Oid, Verdict};
+use repo::{PolicySource, VerdictStore, policy_bytes};
+use serde_json::Value;
+use verdict::Oid;
 
 /// A repository whose pushes go through the hook that was installed, and the remote's commit at the start.
 pub(crate) struct Scene {
@@ -48,29 +48,18 @@ impl Scene {
 
     /// A verdict that approves the range, as a review leaves it.
     pub(crate) fn verdict(&self, since: &Oid, to: &Oid) -> Value {
-        let repo = self.f.repo();
-        let base = (!since.is_zero()).then_some(since);
-        let pinned = std::fs::read(self.site.policy()).ok();
-        let policy = policy_at(repo.objects(), base, PolicySource { pinned: pinned.as_deref() }).unwrap();
-        let range = collect(repo.objects(), base, to, &policy).unwrap();
-        let digest = "1".repeat(64);
-        json!({
-            "schema": 2, "verdict": "APPROVED", "blockers": [], "non_blocking": [], "tests_run": [],
-            "meta": {
-                "since_sha": since, "to_sha": to, "to_tree": range.to_tree,
-                "generated_at": "2026-01-01T00:00:00Z", "review_mode": "bundle", "simulated": false,
-                "codex_cli": { "version": "0.169.0", "command": "codex exec" },
-                "bundle_sha256": range.bundle.sha256(), "policy_sha256": policy.sha256(),
-                "reviewer": { "name": "codex", "version": "0.169.0", "binary_sha256": digest,
-                    "prompt_sha256": digest, "model": null, "endpoint": null },
-            },
-        })
+        let pinned = self.pinned();
+        serde_json::to_value(self.f.approval(since, to, PolicySource { pinned: pinned.as_deref() })).unwrap()
     }
 
     /// Puts a verdict into the store as a review does. Returns the file.
     pub(crate) fn approve(&self, since: &Oid, to: &Oid) -> PathBuf {
-        let verdict = Verdict::parse(self.verdict(since, to).to_string().as_bytes()).unwrap();
-        VerdictStore::of(&self.f.repo()).keep(self.f.host(), &verdict, "20260101_000000").unwrap()
+        let pinned = self.pinned();
+        self.f.approve(since, to, PolicySource { pinned: pinned.as_deref() })
+    }
+
+    fn pinned(&self) -> Option<Vec<u8>> {
+        std::fs::read(self.site.policy()).ok()
     }
 
     /// Puts any text where the gate looks for the verdicts of a range, as an attacker would.

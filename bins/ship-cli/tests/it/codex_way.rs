@@ -130,6 +130,32 @@ fn what_a_reviewed_push_leaves_for_people() {
 }
 
 #[test]
+fn g03_a_review_under_the_pinned_policy_alone_stands() {
+    let stage = Stage::with_codex(&Setup::default(), mending());
+    let policy = fs::read_to_string(stage.path("work/configs/ship.toml")).unwrap();
+    stage.write("configs/ship.toml", &(policy + "[refs]\nprotected = [\"refs/heads/prod\"]\n"));
+    stage.commit("a policy that stays here");
+    stage.install();
+    stage.git(&["switch", "--quiet", "--create", "prod", "HEAD^"]);
+    stage.git(&["push", "--quiet", "--no-verify", "origin", "prod"]);
+    let head = stage.change();
+    let review = || story(&stage.ship(&["--no-push"]));
+    assert!(review().ends_with("verdict APPROVED\napproved"));
+    let asked = stage.model.requests().len();
+    assert_snapshot!(review(), @r"
+    range as pinned
+    approved
+    ");
+    let finished = run(stage.program("review-finish").arg("--json"));
+    assert_eq!((finished.code, stage.model.requests().len()), (Some(0), asked), "{}", finished.stderr);
+    assert_eq!(stage.git(&["rev-parse", "HEAD^"]), head);
+    assert_eq!(
+        stage.git(&["ls-remote", "origin", "prod"]),
+        format!("{}\trefs/heads/prod", stage.git(&["rev-parse", "HEAD"]))
+    );
+}
+
+#[test]
 fn a_first_push_is_judged_by_the_pinned_policy() {
     let stage = Stage::empty(&Setup::default(), mending());
     stage.provide_codex();
@@ -232,16 +258,14 @@ fn g12_finishing_after_a_failed_push_stacks_nothing() {
         &format!("echo \"$3\" >>'{}'; echo not today >&2; exit 1", stage.path("refused").display()),
     );
     assert_snapshot!(finish().text(&stage), @r"
-    exit 4 git-remote-failed: `git push --quiet --no-follow-tags --no-signed --recurse-submodules=no --receive-pack=git-receive-pack --force-with-lease=refs/heads/main:ID -- origin ID:refs/heads/main` failed (exit 1): remote: not today
+    exit 1 remote-declined: the remote declined refs/heads/main (hook declined): remote: not today
     remote: error: hook declined to update refs/heads/main
-    To STAGE/remote.git
-     ! [remote rejected] ID -> main (hook declined)
     error: failed to push some refs to 'STAGE/remote.git'
-    next: check the network and your access to the remote, then try again
+    next: do what the remote says, then try again
     ");
     assert_eq!(stage.git(&["rev-parse", "HEAD"]), head, "the branch waits for the remote");
     assert_eq!(stage.git(&["status", "--porcelain"]), "");
-    assert_eq!(finish().code, Some(4));
+    assert_eq!(finish().code, Some(1));
     let refused = fs::read_to_string(stage.path("refused")).unwrap();
     let refused: Vec<_> = refused.lines().collect();
     assert_eq!((refused.len(), refused[0]), (2, refused[1]), "the same commit again");

@@ -189,3 +189,30 @@ fn s06_changes_that_git_was_told_not_to_look_for_are_seen() {
         f.git(&["checkout", "-q", "README.md"]);
     }
 }
+
+/// Dates that git reads and no clock has shown, and what only looks like one.
+#[test]
+fn g12_an_absurd_date_of_the_reviewed_commit_is_no_obstacle() {
+    let f = Fixture::pushed();
+    let tree = f.id("HEAD^{tree}");
+    let dated = |date: &str| {
+        let raw = format!("tree {tree}\nauthor a <a> {date}\ncommitter a <a> {date}\n\nwork\n");
+        let id = f.git_stdin(&["hash-object", "-t", "commit", "-w", "--stdin", "--literally"], raw.as_bytes());
+        let repo = f.repo();
+        let acts = f.acts(&repo);
+        let baselines = [(); 2].map(|()| acts.baseline_commit(&id.parse().unwrap()).unwrap());
+        assert_eq!(baselines[0], baselines[1]);
+        f.git(&["log", "-1", "--format=%ct", baselines[0].as_str()])
+    };
+    for (date, becomes) in [
+        ("4102444800 +0000", "4102444800"),
+        ("99999999999999 +1400", "99999999999999"),
+        ("9223372036854775807 +0000", "9223372036854775807"),
+        ("9223372036854775808 +0000", "0"),
+        ("99999999999999999999 +0000", "0"),
+        ("-5 +0000", "0"),
+        ("yesterday", "0"),
+    ] {
+        assert_eq!(dated(date), becomes, "{date}");
+    }
+}

@@ -1,38 +1,29 @@
 //! From the line a hook reads to a push that is read back.
 
 use insta::assert_snapshot;
+use outcome::Failure;
 use repo::testing::Fixture;
-use repo::{PolicySource, RepoError, VerdictStore, collect, policy_at, push_facts};
-use serde_json::json;
-use verdict::gate::{Update, judge};
-use verdict::{Oid, Policy, Verdict};
+use repo::{PolicySource, RepoError, VerdictStore, policy_at, push_facts};
+use verdict::gate::{Pass, Update, judge};
+use verdict::{Oid, Policy};
 
 fn update(new: &Oid, old: &Oid, remote_ref: &str) -> Update {
     Update { local_ref: "main".into(), new: new.clone(), remote_ref: remote_ref.into(), old: old.clone() }
 }
 
-/// A verdict that approves the range, as a review would have left it.
-fn approve(f: &Fixture, since: Option<&Oid>, to: &Oid) -> Verdict {
-    let repo = f.repo();
-    let policy = policy_at(repo.objects(), since, PolicySource::default()).unwrap();
-    let range = collect(repo.objects(), since, to, &policy).unwrap();
-    let digest = "1".repeat(64);
-    let text = json!({
-        "schema": 2, "verdict": "APPROVED", "blockers": [], "non_blocking": [], "tests_run": [],
-        "meta": {
-            "since_sha": range.bundle.header().since, "to_sha": to, "to_tree": range.to_tree,
-            "generated_at": "2026-01-01T00:00:00Z", "review_mode": "bundle", "simulated": false,
-            "codex_cli": { "version": "0.169.0", "command": "codex exec" },
-            "bundle_sha256": range.bundle.sha256(), "policy_sha256": policy.sha256(),
-            "reviewer": { "name": "codex", "version": "0.169.0", "binary_sha256": digest, "prompt_sha256": digest,
-                "model": null, "endpoint": null },
-        },
-    });
-    Verdict::parse(text.to_string().as_bytes()).unwrap()
+/// A commit that is approved and not pushed yet: the repository, what the remote has, the commit.
+fn approved() -> (Fixture, Oid, Oid) {
+    let f = Fixture::pushed();
+    let old = f.id("HEAD");
+    f.write("a", "1\n");
+    let new = f.commit("work");
+    f.approve(&old, &new, PolicySource::default());
+    (f, old, new)
 }
 
-fn keep(f: &Fixture, verdict: &Verdict) {
-    VerdictStore::of(&f.repo()).keep(f.host(), verdict, "20260101_000000").unwrap();
+/// The right to push one update.
+fn pass(f: &Fixture, new: &Oid, old: &Oid, remote_ref: &str) -> Pass {
+    judge(&push_facts(&f.repo(), vec![update(new, old, remote_ref)], PolicySource::default())).unwrap()
 }
 
 fn decision(f: &Fixture, updates: Vec<Update>) -> String {
@@ -50,7 +41,7 @@ fn an_approved_push_passes_with_and_without_its_baseline_commit() {
     let new = f.commit("work");
     let missing = decision(&f, vec![update(&new, &old, "refs/heads/main")]);
     assert!(missing.starts_with("refs/heads/main: "), "{missing}");
-    keep(&f, &approve(&f, Some(&old), &new));
+    f.approve(&old, &new, PolicySource::default());
     assert_snapshot!(decision(&f, vec![update(&new, &old, "refs/heads/main")]), @"1 may be pushed");
     let repo = f.repo();
     let baseline = f.acts(&repo).baseline_commit(&new).unwrap();
@@ -59,33 +50,25 @@ fn an_approved_push_passes_with_and_without_its_baseline_commit() {
 
 #[test]
 fn g12_a_push_has_an_explicit_refspec_and_is_read_back() {
-    let f = Fixture::pushed();
-    let old = f.id("HEAD");
-    f.write("a", "1\n");
-    let new = f.commit("work");
-    keep(&f, &approve(&f, Some(&old), &new));
+    let (f, old, new) = approved();
     let repo = f.repo();
-    let facts = push_facts(&repo, vec![update(&new, &old, "refs/heads/main")], PolicySource::default());
-    let pass = judge(&facts).unwrap();
-    let pushed = f.acts(&repo).push("origin", pass, None).unwrap();
+    let pass = || pass(&f, &new, &old, "refs/heads/main");
+    let pushed = f.acts(&repo).push("origin", pass(), None).unwrap();
     assert_eq!(pushed.refs, [("refs/heads/main".to_owned(), new.clone())]);
     assert_eq!(f.git_in(&f.remote(), &["rev-parse", "main"]), new.as_str());
-    let again = judge(&facts).unwrap();
-    assert!(f.acts(&repo).push("origin", again, None).is_ok());
+    assert!(f.acts(&repo).push("origin", pass(), None).is_ok());
 }
 
 #[test]
 fn s06_a_remote_that_moved_meanwhile_is_not_forced() {
-    let f = Fixture::pushed();
-    let old = f.id("HEAD");
-    f.write("a", "1\n");
-    let new = f.commit("work");
-    keep(&f, &approve(&f, Some(&old), &new));
+    let (f, old, new) = approved();
     let repo = f.repo();
-    let pass = judge(&push_facts(&repo, vec![update(&new, &old, "refs/heads/main")], PolicySource::default())).unwrap();
+    let pass = pass(&f, &new, &old, "refs/heads/main");
     let theirs = f.git(&["commit-tree", "-p", old.as_str(), "-m", "theirs", "HEAD~1^{tree}"]);
     f.git(&["push", "-q", "origin", &format!("{theirs}:refs/heads/main")]);
-    assert!(matches!(f.acts(&repo).push("origin", pass, None), Err(RepoError::Git { network: true, .. })));
+    let error = f.acts(&repo).push("origin", pass, None).unwrap_err();
+    assert!(matches!(error, RepoError::Git { network: true, .. }));
+    assert!(error.to_string().contains("[rejected] (stale info)"), "{error}");
     assert_eq!(f.git_in(&f.remote(), &["rev-parse", "main"]), theirs);
 }
 
@@ -101,12 +84,12 @@ fn g07_a_push_that_is_led_to_another_repository_than_was_asked_is_refused() {
     f.git(&["push", "-q", mirror.to_str().unwrap(), "main"]);
     f.write("a", "1\n");
     let new = f.commit("work");
-    keep(&f, &approve(&f, Some(&old), &new));
+    f.approve(&old, &new, PolicySource::default());
     f.git(&["config", "remote.origin.url", mirror.to_str().unwrap()]);
     f.git(&["config", "remote.origin.pushurl", f.remote().to_str().unwrap()]);
     let repo = f.repo();
     assert_eq!(f.acts(&repo).ls_remote("origin", "refs/heads/main").unwrap(), Some(old.clone()));
-    let pass = judge(&push_facts(&repo, vec![update(&new, &old, "refs/heads/main")], PolicySource::default())).unwrap();
+    let pass = pass(&f, &new, &old, "refs/heads/main");
     assert!(matches!(f.acts(&repo).push("origin", pass, None), Err(RepoError::Git { network: true, .. })));
     assert_eq!(f.git_in(&f.remote(), &["rev-parse", "main"]), reviewed.as_str());
 }
@@ -118,28 +101,41 @@ fn g05_a_rewind_of_an_open_ref_is_not_forced_by_the_lease() {
     let new = f.commit("work");
     f.git(&["push", "-q", "origin", "HEAD:refs/heads/topic"]);
     let repo = f.repo();
-    let pass =
-        judge(&push_facts(&repo, vec![update(&old, &new, "refs/heads/topic")], PolicySource::default())).unwrap();
+    let pass = pass(&f, &old, &new, "refs/heads/topic");
     assert!(matches!(f.acts(&repo).push("origin", pass, None), Err(RepoError::Moved { .. })));
     assert_eq!(f.git_in(&f.remote(), &["rev-parse", "topic"]), new.as_str());
 }
 
 #[test]
 fn g08_the_named_hook_runs_and_can_refuse() {
-    let f = Fixture::pushed();
-    let old = f.id("HEAD");
-    f.write("a", "1\n");
-    let new = f.commit("work");
-    keep(&f, &approve(&f, Some(&old), &new));
+    let (f, old, new) = approved();
     let hooks = f.dir().join("hooks");
     std::fs::create_dir(&hooks).unwrap();
     std::fs::write(hooks.join("pre-push"), "#!/bin/sh\necho PUSH BLOCKED >&2\nexit 1\n").unwrap();
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(hooks.join("pre-push"), mode).unwrap();
     let repo = f.repo();
-    let pass = judge(&push_facts(&repo, vec![update(&new, &old, "refs/heads/main")], PolicySource::default())).unwrap();
+    let pass = pass(&f, &new, &old, "refs/heads/main");
     let error = f.acts(&repo).push("origin", pass, Some(&hooks)).unwrap_err().to_string();
     assert!(error.contains("PUSH BLOCKED"), "{error}");
+}
+
+#[test]
+fn what_the_remote_declines_is_a_refusal_in_its_own_words() {
+    let (f, old, new) = approved();
+    let hook = f.remote().join("hooks/pre-receive");
+    std::fs::write(&hook, "#!/bin/sh\nprintf 'not \\033[31mtoday\\n' >&2\nexit 1\n").unwrap();
+    std::fs::set_permissions(&hook, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let repo = f.repo();
+    let pass = pass(&f, &new, &old, "refs/heads/main");
+    let failure = Failure::from(f.acts(&repo).push("origin", pass, None).unwrap_err());
+    let text = failure.text().replace(&f.dir().display().to_string(), "~");
+    let text: Vec<_> = text.lines().map(str::trim_end).collect();
+    assert_snapshot!(format!("exit {} {}", failure.exit.code(), text.join("\n")), @r"
+    exit 1 remote-declined: the remote declined refs/heads/main (pre-receive hook declined): remote: not \u{1b}[31mtoday
+    error: failed to push some refs to '~/remote.git'
+    next: do what the remote says, then try again
+    ");
 }
 
 #[test]
@@ -157,12 +153,8 @@ fn g04_g05_g07_deletes_rewinds_and_unknown_bases_are_refused() {
 
 #[test]
 fn g06_every_line_is_looked_at_and_tags_are_peeled() {
-    let f = Fixture::pushed();
-    let old = f.id("HEAD");
-    f.write("a", "1\n");
-    let new = f.commit("work");
+    let (f, old, new) = approved();
     f.git(&["tag", "-a", "-m", "tag", "v1"]);
-    keep(&f, &approve(&f, Some(&old), &new));
     let tag = f.id("v1");
     let lines = |second: &str| vec![update(&tag, &old.zero_like(), "refs/tags/v1"), update(&new, &old, second)];
     assert_snapshot!(decision(&f, lines("refs/heads/main")), @"2 may be pushed");
@@ -172,11 +164,7 @@ fn g06_every_line_is_looked_at_and_tags_are_peeled() {
 
 #[test]
 fn g15_a_shallow_range_is_refused() {
-    let f = Fixture::pushed();
-    let old = f.id("HEAD");
-    f.write("a", "1\n");
-    let new = f.commit("work");
-    keep(&f, &approve(&f, Some(&old), &new));
+    let (f, old, new) = approved();
     f.write(".git/shallow", format!("{old}\n"));
     let said = decision(&f, vec![update(&new, &old, "refs/heads/main")]);
     assert!(said.contains("shallow"), "{said}");
@@ -204,7 +192,7 @@ fn g10_verdicts_are_found_by_range_and_kept_apart() {
     let old = f.id("HEAD");
     f.write("a", "1\n");
     let new = f.commit("work");
-    let verdict = approve(&f, Some(&old), &new);
+    let verdict = f.approval(&old, &new, PolicySource::default());
     let store = VerdictStore::of(&f.repo());
     let names = [(); 2].map(|()| store.keep(f.host(), &verdict, "stamp").unwrap().file_name().unwrap().to_owned());
     assert_eq!(names, ["stamp.json", "stamp-2.json"]);

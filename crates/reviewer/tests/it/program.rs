@@ -11,8 +11,19 @@ use reviewer::Program;
 
 /// What is found on a `PATH` of `dir/bin`.
 fn check(dir: &Path) -> String {
+    let host = machine(dir, || ());
+    let shown = match Program::find(&host) {
+        Ok(program) => format!("{} {}", program.version(), program.path().display()),
+        Err(error) => Failure::from(error).text(),
+    };
+    let real = dir.canonicalize().unwrap();
+    shown.replace(&real.display().to_string(), "DIR").replace(&dir.display().to_string(), "DIR")
+}
+
+/// A machine with a `PATH` of `dir/bin`, where every program says its version once it was `asked`.
+fn machine(dir: &Path, asked: impl Fn() + Send + Sync + 'static) -> Fake {
     let host = Fake::new().variable("PATH", format!("bin:{}", dir.join("bin").display()));
-    let host = host.script(|cmd| {
+    host.script(move |cmd| {
         (cmd.arguments() == ["--version"]).then(|| {
             let output = host::Output {
                 status: host::Status::Exited(0),
@@ -21,15 +32,10 @@ fn check(dir: &Path) -> String {
                 cut: false,
                 elapsed: std::time::Duration::ZERO,
             };
+            asked();
             Ok(output)
         })
-    });
-    let shown = match Program::find(&host) {
-        Ok(program) => format!("{} {}", program.version(), program.path().display()),
-        Err(error) => Failure::from(error).text(),
-    };
-    let real = dir.canonicalize().unwrap();
-    shown.replace(&real.display().to_string(), "DIR").replace(&dir.display().to_string(), "DIR")
+    })
 }
 
 fn file(path: &Path, text: &str) {
@@ -75,6 +81,15 @@ fn a_native_program_on_path_is_taken_as_it_is() {
     let dir = tempfile::tempdir().unwrap();
     file(&dir.path().join("bin/codex"), "\u{7f}ELF");
     assert_snapshot!(check(dir.path()), @"1.2.3 DIR/bin/codex");
+}
+
+#[test]
+fn the_version_is_asked_of_a_program_that_is_not_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let program = dir.path().join("bin/codex");
+    file(&program, "\u{7f}ELF");
+    let host = machine(dir.path(), move || fs::remove_file(&program).unwrap());
+    assert_eq!(Program::find_version(&host).unwrap(), "1.2.3");
 }
 
 #[test]

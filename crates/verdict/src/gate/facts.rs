@@ -91,7 +91,7 @@ pub struct Tip {
     pub changed: Vec<Vec<u8>>,
     /// Its message, as it stands in the commit object.
     pub message: Vec<u8>,
-    /// [`BASELINE_PATH`] in this commit's tree; `None` when it is not there.
+    /// [`BASELINE_PATH`] as the commit changed it; `None` when it did not, or took it away.
     pub baseline: Option<BaselineFile>,
 }
 

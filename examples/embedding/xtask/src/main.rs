@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use host::Local;
 use outcome::Failure;
-use repo::{PolicySource, Repo, collect, policy_at, push_blocked, range_facts};
+use repo::{PolicySource, Repo, collect, policy_for, push_blocked, range_facts};
 use verdict::Oid;
 use verdict::gate::judge_range;
 
@@ -32,6 +32,9 @@ fn main() -> ExitCode {
     }
 }
 
+/// The ref whose ranges are judged.
+const RELEASED: &str = "refs/heads/main";
+
 /// Two commits of the repository the task was started in; each was resolved once.
 struct Range {
     repo: Repo,
@@ -50,13 +53,13 @@ impl Range {
     /// The text a reviewer sees, under the policy that stands at the beginning of the range.
     fn bundle(&self) -> Result<String, Failure> {
         let objects = self.repo.objects();
-        let policy = policy_at(objects, Some(&self.since), PolicySource::default())?;
+        let policy = policy_for(objects, Some(&self.since), PolicySource::default(), RELEASED)?;
         Ok(collect(objects, Some(&self.since), &self.to, &policy)?.bundle.shown())
     }
 
     /// Asks the gate, as `push-gate verify` does. What a release needs comes after it.
     fn release(&self) -> Result<String, Failure> {
-        let facts = range_facts(&self.repo, &self.since, &self.to, PolicySource::default(), Vec::new());
+        let facts = range_facts(&self.repo, RELEASED, &self.since, &self.to, PolicySource::default(), Vec::new());
         judge_range(&facts).map_err(|refusals| push_blocked(&refusals))?;
         Ok(format!("{} is reviewed: releasing it\n", self.to))
     }

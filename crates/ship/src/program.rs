@@ -1,0 +1,65 @@
+//! What the programs that ship share: options from the environment, news for the console, one run.
+
+use std::ffi::OsStr;
+use std::sync::Arc;
+
+use cli::{Console, Context, Route};
+use host::Host;
+use outcome::{Exit, Failure};
+
+use crate::driver::{Options, Told, run};
+use crate::machine::Limits;
+use crate::progress::Progress;
+use crate::review::Manner;
+
+/// Runs a program that ships along `route` within `limits`.
+///
+/// # Errors
+/// Those of [`run`]; usage, for a variable of another form.
+pub fn perform(cx: &Context, route: Route, limits: Limits) -> Result<Exit, Failure> {
+    let options = Options::from_environment(&cx.host, route.remote, limits, cx.console.interactive())?;
+    let end = run(&cx.host, &route.place.directory, &options, &teller(&cx.console))?;
+    cx.console.result(&end)?;
+    Ok(Exit::Done)
+}
+
+impl Options {
+    /// Options as the environment has them: `CODEX_SKIP=1` simulates the review, `REVIEW_BUNDLE_SIZE_CAP` replaces the
+    /// policy's size cap.
+    ///
+    /// # Errors
+    /// Usage, for a cap that is no number of bytes.
+    pub fn from_environment(
+        host: &dyn Host,
+        remote: Option<String>,
+        limits: Limits,
+        interactive: bool,
+    ) -> Result<Self, Failure> {
+        let simulated = host.env("CODEX_SKIP").is_some_and(|value| value == "1");
+        let size_cap = host.env("REVIEW_BUNDLE_SIZE_CAP").map(|value| bytes(&value)).transpose()?;
+        let limits = Limits { heal: limits.heal && !simulated, ..limits };
+        Ok(Self { remote, limits, manner: Manner { simulated, size_cap, interactive } })
+    }
+}
+
+fn bytes(value: &OsStr) -> Result<u64, Failure> {
+    value.to_str().and_then(|value| value.parse().ok()).ok_or_else(|| {
+        let reason = format!("REVIEW_BUNDLE_SIZE_CAP is {}, which is no number of bytes", value.display());
+        Failure::usage("size-cap", reason, "unset it, or set a number")
+    })
+}
+
+/// Tells `console` what happens: lines that a step writes only for as long as it runs.
+pub fn teller(console: &Console) -> Told {
+    let console = console.clone();
+    Arc::new(move |progress| match &progress {
+        Progress::Working { line } => console.working(line),
+        told => {
+            console.finish();
+            console.event(told);
+            if let Progress::Step { step, .. } = told {
+                console.working(step);
+            }
+        }
+    })
+}
