@@ -189,6 +189,7 @@ impl Fixture {
     pub fn id(&self, revision: &str) -> Oid {
         self.git(&["rev-parse", "--verify", revision]).parse().unwrap()
     }
+
     /// The verdict that a review of a range for `main` leaves when it approves. `since` is zeros for a first push.
     pub fn approval(&self, since: &Oid, to: &Oid, source: PolicySource<'_>) -> Verdict {
         let repo = self.repo();
