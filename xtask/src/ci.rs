@@ -150,7 +150,7 @@ fn documentation(workshop: &Workshop) -> Result<(), Failure> {
 fn deny(workshop: &Workshop) -> Result<(), Failure> {
     workshop
         .tool("cargo")
-        .args(["deny", "--offline", "check", "bans", "licenses", "sources"])
+        .args(["deny", "--locked", "check", "bans", "licenses", "sources"])
         .run("deny", "replace the dependency, or allow it in deny.toml with the reason")
 }
 
