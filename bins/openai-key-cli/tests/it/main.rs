@@ -6,6 +6,8 @@
     reason = "the tests set up real files, and fail where they cannot"
 )]
 
+#[cfg(target_os = "linux")]
+mod keyring;
 mod terminal;
 
 use std::os::unix::net::UnixListener;
