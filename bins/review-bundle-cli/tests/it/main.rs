@@ -9,6 +9,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use host::{Cmd, Host, Local};
 use insta::assert_snapshot;
@@ -242,6 +243,40 @@ fn a_full_disk_is_an_error_and_not_a_short_bundle() {
     output: stdout: No space left on device (os error 28)
     next: make room or name another file, then try again
     ");
+}
+
+/// What is said of one new file of `megabytes` times a million bytes, when the program may take three times that and a
+/// room for itself.
+#[cfg(target_os = "linux")]
+fn check_large(megabytes: usize, piece: &[u8]) -> String {
+    let f = Fixture::pushed();
+    // The time is the program's, not that of git's compression.
+    f.git(&["config", "core.compression", "0"]);
+    f.write("large", piece.repeat(megabytes * 1_000_000 / piece.len()));
+    f.commit("large");
+    let kibibytes = 3 * megabytes * 1_000_000 / 1024 + 131_072;
+    let bounded = format!("ulimit -v {kibibytes}; exec '{}' --since HEAD~1", env!("CARGO_BIN_EXE_review-bundle"));
+    run(&f, &Cmd::new("sh").args(["-euc", &bounded]).dir(f.work()).timeout(Duration::from_mins(5)))
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_text_of_200_megabytes_is_refused_in_bounded_memory() {
+    assert_snapshot!(check_large(200, b"a line of a large file, again and again\n"), @r"
+    exit 6
+
+    size-cap: the bundle has 205001126 bytes, the cap is 204800
+     205000337  large
+    next: ask for packets: --packets DIR; or raise the cap: --size-cap BYTES
+    ");
+}
+
+/// Half of the other: a literal of a binary patch is made of it too.
+#[test]
+#[cfg(target_os = "linux")]
+fn content_of_100_megabytes_that_is_not_text_is_named_in_bounded_memory() {
+    let said = check_large(100, &[0x80, 0xff, 0x00, 0x0a, 0xfe]);
+    assert_snapshot!(said.lines().find(|line| line.contains("not text:")).unwrap(), @"new content is not text: 100000000 bytes, sha256 4cb37742bb04e8de9bfee4e98e42a520ca7ccadf1e0cefd47de8fc6ae90b3700");
 }
 
 #[test]
