@@ -312,6 +312,33 @@ fn an_empty_repository_has_nothing_to_show() {
 }
 
 #[test]
+fn g15_a_shallow_clone_has_no_range_that_ends_outside_it() {
+    let f = Fixture::pushed();
+    let first = f.id("HEAD");
+    f.write("second", "second\n");
+    f.commit("second");
+    f.write("third", "third\n");
+    f.commit("third");
+    f.git(&["push", "-q", "origin", "main"]);
+    let url = format!("file://{}", f.remote().display());
+    let depth = |depth: &str, since: &str| {
+        let clone = f.dir().join(format!("since {since} at {depth}"));
+        f.git_in(f.dir(), &["clone", "-q", "--depth", depth, &url, clone.to_str().unwrap()]);
+        check(&f, &["-C", clone.to_str().unwrap(), "--since", since])
+    };
+    let beyond = depth("1", first.as_str());
+    assert_snapshot!(beyond.replace(first.as_str(), "<first>"), @r"
+    exit 3
+
+    object-missing: object <first> is not in this repository
+    next: fetch the whole history (git fetch --unshallow, or git fetch), then try again
+    ");
+    assert_eq!(depth("2", first.as_str()), beyond);
+    assert_eq!(depth("2", ZEROS), beyond);
+    assert!(depth("2", "HEAD~1").starts_with("exit 0"));
+}
+
+#[test]
 fn g15_a_forged_object_is_an_error_and_not_a_bundle() {
     let f = Fixture::pushed();
     f.write("evil", "evil\n");
