@@ -67,11 +67,32 @@ fn g12_a_push_has_an_explicit_refspec_and_is_read_back() {
     let repo = f.repo();
     let facts = push_facts(&repo, vec![update(&new, &old, "refs/heads/main")], PolicySource::default());
     let pass = judge(&facts).unwrap();
+    f.commit("unreviewed");
     let pushed = f.acts(&repo).push("origin", pass, None).unwrap();
     assert_eq!(pushed.refs, [("refs/heads/main".to_owned(), new.clone())]);
     assert_eq!(f.git_in(&f.remote(), &["rev-parse", "main"]), new.as_str());
     let again = judge(&facts).unwrap();
     assert!(f.acts(&repo).push("origin", again, None).is_ok());
+}
+
+#[test]
+fn g12_a_remote_that_takes_a_push_and_does_not_keep_it_is_told() {
+    let f = Fixture::pushed();
+    let old = f.id("HEAD");
+    f.write("a", "1\n");
+    let new = f.commit("work");
+    keep(&f, &approve(&f, Some(&old), &new));
+    let hook = f.remote().join("hooks/post-receive");
+    std::fs::write(&hook, format!("#!/bin/sh\ngit update-ref refs/heads/main {old}\n")).unwrap();
+    std::fs::set_permissions(&hook, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let repo = f.repo();
+    let pass = judge(&push_facts(&repo, vec![update(&new, &old, "refs/heads/main")], PolicySource::default())).unwrap();
+    match f.acts(&repo).push("origin", pass, None) {
+        Err(RepoError::Moved { name, expected, is }) => {
+            assert_eq!((&*name, expected, is), ("refs/heads/main", new.to_string(), old.to_string()));
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
