@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use host::{Host as _, Local};
 use outcome::Failure;
 
 use crate::workshop::{Workshop, unusable};
@@ -27,6 +28,11 @@ const FULL: [CargoTool; 4] = [
     CargoTool { name: "cargo-mutants", subcommand: "mutants", version: "27.1.0" },
 ];
 
+/// A real Secret Service, that the tests of the keyring start on a bus of their own: a program of each package, and
+/// Debian's packages.
+const KEYRING: [&str; 2] = ["gnome-keyring-daemon", "dbus-run-session"];
+const KEYRING_PACKAGES: [&str; 2] = ["gnome-keyring", "dbus"];
+
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// Also what `ci --full` needs: cargo-deny, cargo-fuzz, cargo-machete, cargo-mutants
@@ -43,12 +49,16 @@ struct CargoTool {
 /// Installs what is missing.
 ///
 /// # Errors
-/// Not ready, with the package to install, when git or Node is missing; infrastructure when a download fails after
+/// Not ready, with the package to install, when git or Node is missing, or the keyring's service where this is not
+/// Debian's root; infrastructure when a download fails after
 /// the client's own retries.
 pub(crate) fn run(workshop: &Workshop, arguments: &Arguments) -> Result<(), Failure> {
     present(workshop, "git", "install git 2.40 or later")?;
     present(workshop, "node", "install Node.js 18 or later (it runs the codex CLI's wrapper)")?;
     codex(workshop)?;
+    if cfg!(target_os = "linux") {
+        keyring(workshop)?;
+    }
     if workshop.tool("cargo").args(["nextest", "--version"]).answer().is_none() {
         cargo_tool(workshop, &NEXTEST)?;
     }
@@ -93,6 +103,38 @@ fn codex(workshop: &Workshop) -> Result<(), Failure> {
 fn is_codex(workshop: &Workshop, dir: &Path) -> bool {
     let wrapper: PathBuf = dir.join("node_modules/.bin/codex");
     workshop.tool(wrapper).args(["--version"]).answer().is_some_and(|version| version == CODEX)
+}
+
+fn keyring(workshop: &Workshop) -> Result<(), Failure> {
+    let present = || KEYRING.iter().all(|part| workshop.tool(part).args(["--version"]).answer().is_some());
+    if present() {
+        return Ok(());
+    }
+    let packages = KEYRING_PACKAGES.join(" ");
+    let debian = workshop.tool("apt-get").args(["--version"]).answer().is_some();
+    if !debian || Local::new().uid() != 0 {
+        return Err(Failure::not_ready(
+            "keyring-missing",
+            format!("the tests of the keyring need {}", KEYRING.join(" and ")),
+            format!("sudo apt-get install --no-install-recommends {packages}, or what your system calls them"),
+        ));
+    }
+    println!("setup: installing {packages}");
+    let apt = |args: &[&str]| {
+        let quiet = workshop.tool("apt-get").args(["--quiet", "--yes", "--option", "Acquire::Retries=5"]);
+        quiet.args(args).env("DEBIAN_FRONTEND", "noninteractive").succeeds()
+    };
+    // Lists of packages that are too old name packages that are gone.
+    apt(&["update"])?;
+    let installed = apt(&["install", "--no-install-recommends", KEYRING_PACKAGES[0], KEYRING_PACKAGES[1]])?;
+    if installed && present() {
+        return Ok(());
+    }
+    Err(Failure::infrastructure(
+        "keyring-install",
+        format!("apt-get could not install {packages}"),
+        "see apt-get's message above; with Debian's packages in reach, run: cargo xtask setup",
+    ))
 }
 
 fn cargo_tool(workshop: &Workshop, tool: &CargoTool) -> Result<(), Failure> {

@@ -229,11 +229,9 @@ fn names_in(dir: &Path) -> Vec<OsString> {
     names
 }
 
-/// One of our hooks, whatever gate it names: what comes before and after the gate's path is our text.
+/// One of our hooks, whatever gate it names and whatever version wrote it.
 pub(crate) fn is_ours(name: &str, bytes: &[u8]) -> bool {
-    let template = if name == "pre-push" { script::PRE_PUSH } else { script::POST_COMMIT };
-    let hole = template.iter().position(|byte| *byte == b'@').unwrap_or(template.len());
-    bytes.starts_with(&template[..hole])
+    bytes.starts_with(script::beginning(name).as_bytes())
 }
 
 /// The checksums of what is installed, in the form of `sha256sum`.

@@ -12,8 +12,8 @@ use crate::{HooksError, Site, script};
 ///
 /// # Errors
 /// [`HooksError::OtherGate`] when our hook was installed for another gate than [`Site::gate`], as when `HOME` or
-/// `XDG_DATA_HOME` lead elsewhere than then: a push would go around that gate and the policy pinned beside it. The
-/// host's.
+/// `XDG_DATA_HOME` lead elsewhere than then, or by another version: a push would go around that gate and the policy
+/// pinned beside it. The host's.
 pub fn installed_dir(host: &dyn Host, site: &Site) -> Result<Option<PathBuf>, HooksError> {
     let (ours, effective) = (script::pre_push(&site.gate()), &site.effective.dir);
     let own = [site.default_dir(), site.own_dir()];

@@ -66,8 +66,8 @@ pub enum HooksError {
         /// What it is set to.
         dir: PathBuf,
     },
-    /// Our hook was installed where another gate was named.
-    #[error("{} calls another gate than {}", hook.display(), gate.display())]
+    /// Our hook was installed where another gate was named, or by another version.
+    #[error("{} calls another gate than {}, or is of another version", hook.display(), gate.display())]
     OtherGate {
         /// The hook.
         hook: PathBuf,

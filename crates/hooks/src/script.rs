@@ -8,6 +8,11 @@ use std::path::Path;
 pub(crate) const PRE_PUSH: &[u8] = include_bytes!("../../../.githooks/pre-push");
 pub(crate) const POST_COMMIT: &[u8] = include_bytes!("../../../.githooks/post-commit");
 
+/// How the hook `name` begins in every version.
+pub(crate) fn beginning(name: &str) -> String {
+    format!("#!/bin/sh\n# The source of the {name} hook.")
+}
+
 /// The hooks that git runs in a clone (githooks(5)). Those of a server and `push-to-checkout`, `fsmonitor-watchman`
 /// and `reference-transaction` change what git does by being there: they are handed on to only where they are.
 pub(crate) const CLIENT_HOOKS: [&str; 13] = [

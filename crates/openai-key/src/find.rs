@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::keyring::Unavailable;
 use crate::private::{Closed, Readers, check_parent, read};
+use crate::terminal::ask_quietly;
 use crate::{FILE, InvalidKey, Key, Keyring, VARIABLE};
 
 /// A place that a key can come from.
@@ -163,7 +164,7 @@ pub fn find_or_ask(host: &dyn Host, keyring: &Keyring, interactive: bool) -> Res
 /// # Errors
 /// [`KeyError::Terminal`], and [`KeyError::Invalid`] for what was typed.
 pub fn ask() -> Result<Key, KeyError> {
-    let typed = rpassword::prompt_password("OpenAI API key (not shown): ").map(Zeroizing::new);
+    let typed = ask_quietly("OpenAI API key (not shown): ");
     Key::parse(typed.map_err(KeyError::Terminal)?.as_bytes()).map_err(|e| KeyError::Invalid(Source::Prompt, e))
 }
 

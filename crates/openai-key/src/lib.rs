@@ -22,6 +22,7 @@ mod key;
 mod keyring;
 mod private;
 mod process;
+mod terminal;
 
 pub use find::{Found, KeyError, Place, Source, State, Status, Stored, ask, find, find_or_ask, store};
 pub use key::{InvalidKey, Key};

@@ -78,6 +78,7 @@ mod tests {
     use host::{Cmd, Fake, Local};
     use insta::assert_snapshot;
     use proptest::prelude::*;
+    use rustix::process::Rlimit;
 
     #[test]
     fn s02_commands_do_not_inherit_the_key_unless_asked() {
@@ -108,6 +109,8 @@ mod tests {
 
     #[test]
     fn k01_a_process_with_the_key_leaves_no_core_dump() {
+        let before = getrlimit(Resource::Core);
+        setrlimit(Resource::Core, Rlimit { current: before.maximum, ..before }).unwrap();
         no_core_dumps().unwrap();
         assert_eq!(getrlimit(Resource::Core).current, Some(0));
         #[cfg(target_os = "linux")]

@@ -26,11 +26,16 @@ struct Scene {
 impl Scene {
     /// Everything is installed; a program that is there on every machine stands for the gate and for ship.
     fn new() -> Self {
+        Self::pinning(&PinnedPolicy::default())
+    }
+
+    /// The same, with a policy pinned.
+    fn pinning(policy: &PinnedPolicy) -> Self {
         let f = Fixture::pushed();
         let site = Site::observe(f.host(), &f.work()).unwrap();
         let program = PathBuf::from(env!("CARGO_BIN_EXE_doctor-repo"));
         let programs = Programs { push_gate: program.clone(), ship: Some(program) };
-        install(f.host(), &site, &programs, &PinnedPolicy::default()).unwrap();
+        install(f.host(), &site, &programs, policy).unwrap();
         Self { f, site }
     }
 
@@ -261,6 +266,20 @@ fn g08_a_gate_that_is_not_the_installed_one_fails() {
     FAIL: gate: ~/home/.local/share/ai-ops-runner/gates/<id>/push-gate or a file beside it is not what was installed (SHA256SUMS)
     FAIL: gate: ~/home/.local/share/ai-ops-runner/gates/<id>/push-gate or a file beside it is not what was installed (SHA256SUMS)
     FAIL: gate: ~/home/.local/share/ai-ops-runner/gates/<id>/push-gate or a file beside it is not what was installed (SHA256SUMS)
+    ");
+}
+
+#[test]
+fn g08_a_pinned_policy_that_is_gone_is_seen() {
+    let s = Scene::pinning(&PinnedPolicy { bytes: Some("schema = 1\n".into()), repin: false });
+    fs::remove_file(s.site.policy()).unwrap();
+    assert_snapshot!(s.run(&s.program(&["gate", "pinned-policy"])), @r"
+    exit 1
+    FAIL: gate: ~/home/.local/share/ai-ops-runner/gates/<id>/push-gate or a file beside it is not what was installed (SHA256SUMS)
+          next: run install-hooks
+    WARN: pinned-policy: no policy is pinned: a first push is judged by the built-in one
+          next: commit configs/ship.toml, then run install-hooks
+    === Doctor Summary: 0/2 passed ===
     ");
 }
 

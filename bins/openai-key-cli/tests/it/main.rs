@@ -1,5 +1,15 @@
 //! The program as a person or a timer runs it.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "the tests set up real files, and fail where they cannot"
+)]
+
+#[cfg(target_os = "linux")]
+mod keyring;
+mod terminal;
+
 use std::os::unix::net::UnixListener;
 use std::time::Duration;
 

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use host::{Cmd, Host as _};
+use host::{Cmd, Host as _, Local};
 use insta::assert_snapshot;
 
 use crate::scene::Scene;
@@ -81,6 +81,43 @@ fn k01_the_hook_that_was_there_sees_no_key() {
     assert_snapshot!(s.run(&push.env("OTHER", "kept")), @"pushed");
     let saw = std::fs::read_to_string(s.f.work().join("former-saw")).unwrap();
     assert!(saw.contains("OTHER=kept") && !saw.contains("=secret"), "{saw}");
+}
+
+/// Starts a push that would pass, and kills a process of it while the gate judges: it waits for its pinned policy, which
+/// is a pipe here. `victim` is a column of `ps` in the gate's row.
+fn killed_while_judging(victim: &str) {
+    let s = Scene::new();
+    let new = s.work();
+    s.approve(&s.old, &new);
+    let tool = |program: &str, args: &[&str]| Local::new().run(&s.program(program).args(args)).unwrap().stdout_text();
+    let pinned = s.site.policy();
+    tool("mkfifo", &[pinned.to_str().unwrap()]);
+    let push = s.pushing(&["HEAD:refs/heads/main"]);
+    let push = std::thread::spawn(move || Local::new().run(&push).unwrap());
+    // Opens when the gate reads.
+    let pipe = std::fs::OpenOptions::new().write(true).open(&pinned).unwrap();
+    let processes = tool("ps", &["-A", "-o", &format!("{victim}=,args=")]);
+    let row = processes.lines().find(|row| row.contains(s.site.gate().to_str().unwrap())).expect("the gate judges");
+    tool("kill", &["-KILL", row.split_whitespace().next().unwrap()]);
+    assert!(!push.join().unwrap().success());
+    drop(pipe);
+    let main = || s.f.git_in(&s.f.remote(), &["rev-parse", "main"]);
+    assert_eq!(main(), s.old.to_string());
+    std::fs::remove_file(&pinned).unwrap();
+    let unreviewed = s.f.commit("more");
+    assert_eq!(s.push(&["HEAD:refs/heads/main"]), "refs/heads/main: no verdict for this range [no-verdict]");
+    s.approve(&s.old, &unreviewed);
+    assert_eq!(s.push(&["HEAD:refs/heads/main"]), "pushed");
+}
+
+#[test]
+fn s05_a_gate_that_is_killed_while_it_judges_lets_nothing_through_then_or_later() {
+    killed_while_judging("pid");
+}
+
+#[test]
+fn s05_a_push_that_is_killed_while_the_gate_judges_is_none() {
+    killed_while_judging("ppid");
 }
 
 /// Variables that turn something off in git, in this project or in other hook managers, or point it elsewhere.
@@ -173,7 +210,7 @@ fn g14_a_push_around_the_hook_is_refused_by_verify_where_it_is_repeated() {
         let new = s.work();
         assert_eq!(s.run(&push(&s)), "pushed");
         let gate = s.program(s.site.gate()).args(["verify", "--range", &format!("{}..{new}", s.old)]);
-        let output = host::Local::new().run(&gate.dir(s.f.remote())).unwrap();
+        let output = Local::new().run(&gate.dir(s.f.remote())).unwrap();
         assert_eq!(output.status, host::Status::Exited(1));
         assert!(output.stderr_text().contains("[no-verdict]"), "{}", output.stderr_text());
     }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use host::{Host as _, Local};
 use insta::assert_snapshot;
 use serde_json::json;
 use verdict::Oid;
@@ -111,6 +112,8 @@ fn g15_a_shallow_clone_cannot_push_what_it_cannot_see() {
     let push = s.git_in(&clone, &["push", "-q", "origin", "--force", "origin/topic:refs/heads/main"]);
     let said = s.run(&push);
     assert!(said.contains("[shallow-history]"), "{said}");
+    let said = Local::new().run(&push).unwrap().stderr_text();
+    assert!(said.contains("  next: git fetch --unshallow, then push again"), "{said}");
 }
 
 #[test]

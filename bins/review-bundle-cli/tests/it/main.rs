@@ -9,6 +9,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use host::{Cmd, Host, Local};
 use insta::assert_snapshot;
@@ -244,6 +245,40 @@ fn a_full_disk_is_an_error_and_not_a_short_bundle() {
     ");
 }
 
+/// What is said of one new file of `megabytes` times a million bytes, when the program may take three times that and a
+/// room for itself.
+#[cfg(target_os = "linux")]
+fn check_large(megabytes: usize, piece: &[u8]) -> String {
+    let f = Fixture::pushed();
+    // The time is the program's, not that of git's compression.
+    f.git(&["config", "core.compression", "0"]);
+    f.write("large", piece.repeat(megabytes * 1_000_000 / piece.len()));
+    f.commit("large");
+    let kibibytes = 3 * megabytes * 1_000_000 / 1024 + 131_072;
+    let bounded = format!("ulimit -v {kibibytes}; exec '{}' --since HEAD~1", env!("CARGO_BIN_EXE_review-bundle"));
+    run(&f, &Cmd::new("sh").args(["-euc", &bounded]).dir(f.work()).timeout(Duration::from_mins(5)))
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_text_of_200_megabytes_is_refused_in_bounded_memory() {
+    assert_snapshot!(check_large(200, b"a line of a large file, again and again\n"), @r"
+    exit 6
+
+    size-cap: the bundle has 205001126 bytes, the cap is 204800
+     205000337  large
+    next: ask for packets: --packets DIR; or raise the cap: --size-cap BYTES
+    ");
+}
+
+/// Half of the other: a literal of a binary patch is made of it too.
+#[test]
+#[cfg(target_os = "linux")]
+fn content_of_100_megabytes_that_is_not_text_is_named_in_bounded_memory() {
+    let said = check_large(100, &[0x80, 0xff, 0x00, 0x0a, 0xfe]);
+    assert_snapshot!(said.lines().find(|line| line.contains("not text:")).unwrap(), @"new content is not text: 100000000 bytes, sha256 4cb37742bb04e8de9bfee4e98e42a520ca7ccadf1e0cefd47de8fc6ae90b3700");
+}
+
 #[test]
 fn a_place_that_cannot_be_written_to_is_an_error() {
     let f = Fixture::pushed();
@@ -274,6 +309,33 @@ fn an_empty_repository_has_nothing_to_show() {
     unknown-revision: `HEAD` names no commit of this repository
     next: name a commit that is here
     ");
+}
+
+#[test]
+fn g15_a_shallow_clone_has_no_range_that_ends_outside_it() {
+    let f = Fixture::pushed();
+    let first = f.id("HEAD");
+    f.write("second", "second\n");
+    f.commit("second");
+    f.write("third", "third\n");
+    f.commit("third");
+    f.git(&["push", "-q", "origin", "main"]);
+    let url = format!("file://{}", f.remote().display());
+    let depth = |depth: &str, since: &str| {
+        let clone = f.dir().join(format!("since {since} at {depth}"));
+        f.git_in(f.dir(), &["clone", "-q", "--depth", depth, &url, clone.to_str().unwrap()]);
+        check(&f, &["-C", clone.to_str().unwrap(), "--since", since])
+    };
+    let beyond = depth("1", first.as_str());
+    assert_snapshot!(beyond.replace(first.as_str(), "<first>"), @r"
+    exit 3
+
+    object-missing: object <first> is not in this repository
+    next: fetch the whole history (git fetch --unshallow, or git fetch), then try again
+    ");
+    assert_eq!(depth("2", first.as_str()), beyond);
+    assert_eq!(depth("2", ZEROS), beyond);
+    assert!(depth("2", "HEAD~1").starts_with("exit 0"));
 }
 
 #[test]

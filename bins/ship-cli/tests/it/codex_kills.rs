@@ -216,6 +216,23 @@ fn s05_killed_while_advancing() {
 }
 
 #[test]
+fn s05_killed_while_the_installed_hook_decides() {
+    let scene = Scene::new();
+    let (before, head) = (scene.stage.remote_main(), scene.stage.change());
+    let hold = scene.stage.path("bin/hold");
+    executable(
+        &scene.stage.path("work/.git/hooks/pre-push.former"),
+        &format!("#!/bin/sh\nexec '{}'\n", hold.display()),
+    );
+    let holder = scene.killed_while("pushing");
+    end(holder);
+    until("the push has ended", || scene.stage.processes().is_empty().then_some(()));
+    assert_eq!((scene.stage.remote_main(), scene.stage.git(&["rev-parse", "HEAD"])), (before, head));
+    scene.stage.release("go");
+    assert_snapshot!(scene.ships_again(MORE), @r#""pushed" (resumed at "pushing")"#);
+}
+
+#[test]
 fn s05_killed_before_the_remote_took_the_push() {
     let scene = Scene::new();
     scene.stage.change();

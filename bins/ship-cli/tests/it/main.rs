@@ -4,6 +4,9 @@
 #![allow(clippy::disallowed_methods, reason = "tests make repositories, run programs and end them by signals")]
 
 mod codex_answers;
+mod codex_background;
+#[cfg(target_os = "linux")]
+mod codex_full_disk;
 mod codex_heals;
 mod codex_kills;
 mod codex_way;

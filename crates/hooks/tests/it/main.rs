@@ -248,7 +248,7 @@ fn g14_no_variable_leads_a_push_around_the_installed_gate() {
     assert_snapshot!(check(&scene), @"~/clone/.git/hooks");
     scene.environment.push(("XDG_DATA_HOME", scene.root().join("data").into()));
     assert_snapshot!(check(&scene), @r"
-    hook-not-ours: ~/clone/.git/hooks/pre-push calls another gate than ~/data/ai-ops-runner/gates/<id>/push-gate
+    hook-not-ours: ~/clone/.git/hooks/pre-push calls another gate than ~/data/ai-ops-runner/gates/<id>/push-gate, or is of another version
     next: set HOME and XDG_DATA_HOME as usual, or run install-hooks
     ");
     scene.environment.extend([
@@ -270,6 +270,37 @@ fn g09_a_changed_hook_or_gate_is_seen() {
         seen.contains("FAIL: pre-push: ~/clone/.git/hooks/pre-push is not the hook") && seen.contains("FAIL: gate: "),
         "{seen}"
     );
+}
+
+#[test]
+fn g09_a_hook_of_another_version_is_seen_and_renewed_and_is_no_former_hook() {
+    let scene = Scene::new();
+    scene.install();
+    for name in ["pre-push", "post-commit"] {
+        let hook = scene.repo().join(".git/hooks").join(name);
+        let of_now = fs::read_to_string(&hook).unwrap();
+        fs::write(&hook, of_now.replacen("hook. ", "hook. An earlier one. ", 1)).unwrap();
+        let seen = scene.health();
+        assert!(seen.contains(&format!("FAIL: {name}: ~/clone/.git/hooks/{name} is not the hook")), "{seen}");
+        let refused = installed_dir(&scene, &scene.site());
+        assert_eq!(refused.is_err(), name == "pre-push");
+        scene.install();
+        assert_eq!(fs::read_to_string(&hook).unwrap(), of_now);
+        assert!(!hook.with_extension("former").exists());
+    }
+    assert_eq!(scene.push(), "gate: pre-push -- origin");
+}
+
+#[test]
+fn g09_the_doctor_reads_the_path_that_one_work_tree_has_of_its_own() {
+    let scene = Scene::new();
+    scene.install();
+    scene.git(&["config", "extensions.worktreeConfig", "true"]);
+    scene.git(&["config", "--worktree", "core.hooksPath", "/nowhere"]);
+    assert_snapshot!(scene.health().lines().next().unwrap(), @"FAIL: hooks-path: git runs hooks from /nowhere (core.hooksPath, worktree, file:.git/config.worktree), not ours");
+    scene.install();
+    assert!(scene.health().ends_with("=== Doctor Summary: 4/4 passed ==="), "{}", scene.health());
+    assert_eq!(scene.push(), "gate: pre-push -- origin");
 }
 
 #[test]

@@ -53,10 +53,27 @@ fn g12_a_push_has_an_explicit_refspec_and_is_read_back() {
     let (f, old, new) = approved();
     let repo = f.repo();
     let pass = || pass(&f, &new, &old, "refs/heads/main");
-    let pushed = f.acts(&repo).push("origin", pass(), None).unwrap();
+    let approving = pass();
+    f.commit("unreviewed");
+    let pushed = f.acts(&repo).push("origin", approving, None).unwrap();
     assert_eq!(pushed.refs, [("refs/heads/main".to_owned(), new.clone())]);
     assert_eq!(f.git_in(&f.remote(), &["rev-parse", "main"]), new.as_str());
     assert!(f.acts(&repo).push("origin", pass(), None).is_ok());
+}
+
+#[test]
+fn g12_a_remote_that_takes_a_push_and_does_not_keep_it_is_told() {
+    let (f, old, new) = approved();
+    let hook = f.remote().join("hooks/post-receive");
+    std::fs::write(&hook, format!("#!/bin/sh\ngit update-ref refs/heads/main {old}\n")).unwrap();
+    std::fs::set_permissions(&hook, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let repo = f.repo();
+    match f.acts(&repo).push("origin", pass(&f, &new, &old, "refs/heads/main"), None) {
+        Err(RepoError::Moved { name, expected, is }) => {
+            assert_eq!((&*name, expected, is), ("refs/heads/main", new.to_string(), old.to_string()));
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]
