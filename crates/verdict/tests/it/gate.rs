@@ -705,6 +705,12 @@ fn what_cannot_be_seen_refuses() {
     refs/heads/main: could not see the bundle [unseen]
       next: mend what could not be read, then push again
     ");
+    // The reason why no commit could have been reviewed is told, not that its content was not seen.
+    let without_commit = |r: &mut ReviewFacts| (r.tip, r.content) = (gone("the tip"), gone("what the tip is"));
+    assert_snapshot!(unseen(without_commit), @r"
+    refs/heads/main: could not see the tip [unseen]
+      next: mend what could not be read, then push again
+    ");
     assert_snapshot!(unseen(|r| r.verdicts = gone("the verdicts")), @r"
     refs/heads/main: could not see the verdicts [unseen]
       next: mend what could not be read, then push again
