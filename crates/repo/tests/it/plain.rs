@@ -80,6 +80,13 @@ fn a01_every_change_is_seen_also_of_ignored_files() {
 }
 
 #[test]
+fn a01_a_file_that_is_emptied_is_seen() {
+    let p = plain();
+    std::fs::write(p.dir.join("a"), "").unwrap();
+    assert_snapshot!(p.difference().unwrap(), @"100644 100644 a");
+}
+
+#[test]
 fn a03_pipes_hard_links_and_git_directories_are_refused() {
     let p = plain();
     let refused = |make: &dyn Fn(), undo: &str| {
