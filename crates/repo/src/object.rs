@@ -192,17 +192,24 @@ fn fresh_inflate() -> RefCell<Decompress> {
     RefCell::new(Decompress::new(true))
 }
 
-/// What the zlib stream holds; `None` if it is not one, ends early or holds more than is read.
+/// How many bytes of a loose object are still to come, by the size it says it has.
+fn missing(begun: &[u8]) -> Option<usize> {
+    let (_, size, header) = gix::objs::decode::loose_header(begun).ok()?;
+    let whole = usize::try_from(size.min(ALLOC_LIMIT)).ok()? + header;
+    whole.checked_sub(begun.len()).filter(|bytes| *bytes > 0)
+}
+
+/// What the zlib stream of a loose object holds; `None` if it is not one, ends early or holds more than is read.
 fn inflated(inflate: &mut Decompress, stream: &[u8]) -> Option<Vec<u8>> {
     inflate.reset(true);
-    let mut data = Vec::with_capacity(stream.len().saturating_mul(4).min(GROWN));
+    let mut data = Vec::with_capacity(stream.len().saturating_mul(4).clamp(64, GROWN));
     loop {
         let rest = stream.get(usize::try_from(inflate.total_in()).ok()?..)?;
         match inflate.decompress_vec(rest, &mut data, FlushDecompress::Finish).ok()? {
             _ if data.len() as u64 > ALLOC_LIMIT => return None,
             Status::StreamEnd => return Some(data),
             _ if data.len() < data.capacity() => return None,
-            _ => data.reserve(data.len().max(64)),
+            _ => data.reserve_exact(missing(&data)?),
         }
     }
 }
@@ -231,7 +238,7 @@ mod tests {
     fn a_stream_is_read_whole_however_well_it_is_packed() {
         let mut inflate = Decompress::new(true);
         for len in [0, 1, 100, 5_000, 20_000_000] {
-            let data = vec![7; len];
+            let data = [format!("blob {len}\0").as_bytes(), &vec![7; len]].concat();
             assert!(inflated(&mut inflate, &deflated(&data)).unwrap() == data, "{len}");
         }
     }
