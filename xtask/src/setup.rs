@@ -50,8 +50,7 @@ struct CargoTool {
 ///
 /// # Errors
 /// Not ready, with the package to install, when git or Node is missing, or the keyring's service where this is not
-/// Debian's root; infrastructure when a download fails after
-/// the client's own retries.
+/// Debian's root; infrastructure when a download fails after the client's own retries.
 pub(crate) fn run(workshop: &Workshop, arguments: &Arguments) -> Result<(), Failure> {
     present(workshop, "git", "install git 2.40 or later")?;
     present(workshop, "node", "install Node.js 18 or later (it runs the codex CLI's wrapper)")?;
@@ -126,7 +125,7 @@ fn keyring(workshop: &Workshop) -> Result<(), Failure> {
     };
     // Lists of packages that are too old name packages that are gone.
     apt(&["update"])?;
-    let installed = apt(&["install", "--no-install-recommends", KEYRING_PACKAGES[0], KEYRING_PACKAGES[1]])?;
+    let installed = apt(&[&["install", "--no-install-recommends"], &KEYRING_PACKAGES[..]].concat())?;
     if installed && present() {
         return Ok(());
     }

@@ -106,23 +106,18 @@ fn same_as_recorded(host: &dyn Host, site: &Site) -> Result<bool, HooksError> {
 
 fn pinned_policy(host: &dyn Host, site: &Site, remote: &Result<Option<Vec<u8>>, String>) -> Check {
     const NAME: &str = "pinned-policy";
-    match parsed(host, &site.policy()) {
-        Some(Ok(pinned)) => match remote {
-            Ok(remote) if remote.as_ref().is_none_or(|remote| *remote == pinned) => {
-                Check::pass(NAME, site.policy().display().to_string())
-            }
-            Ok(_) => {
-                let seen = "the pinned policy is another than the remote's main had when it was last fetched";
-                let next =
-                    "git fetch, read what differs; to pin the remote's: install-hooks --repin in an up-to-date main";
-                Check::warn(NAME, "policy-outdated", seen, next)
-            }
-            Err(why) => {
-                Check::warn(NAME, "policy-unseen", format!("the policy of the remote's main: {why}"), "git fetch")
-            }
-        },
-        Some(Err(why)) => Check::fail(NAME, "policy-invalid", why, "run install-hooks --repin"),
-        None => {
+    match (parsed(host, &site.policy()), remote) {
+        (Some(Ok(pinned)), Ok(Some(remote))) if *remote != pinned => {
+            let seen = "the pinned policy is another than the remote's main had when it was last fetched";
+            let next = "git fetch, read what differs; to pin the remote's: install-hooks --repin in an up-to-date main";
+            Check::warn(NAME, "policy-outdated", seen, next)
+        }
+        (Some(Ok(_)), Ok(_)) => Check::pass(NAME, site.policy().display().to_string()),
+        (Some(Ok(_)), Err(why)) => {
+            Check::warn(NAME, "policy-unseen", format!("the policy of the remote's main: {why}"), "git fetch")
+        }
+        (Some(Err(why)), _) => Check::fail(NAME, "policy-invalid", why, "run install-hooks --repin"),
+        (None, _) => {
             let seen = "no policy is pinned: a first push is judged by the built-in one";
             Check::warn(NAME, "policy-not-pinned", seen, "commit configs/ship.toml, then run install-hooks")
         }

@@ -122,23 +122,29 @@ fn is_blob(side: &Side) -> bool {
 }
 
 /// Renders and judges one changed path. What is in its new version is scanned for secrets here, so that it is read once.
-/// `alone`: no other is, in a thread of its own.
+/// `alone`: no other file is, in a thread of its own.
 fn judge(objects: &Objects, change: &Change, alone: bool) -> Result<(FileDiff, Vec<Finding>), RepoError> {
-    let at_once = alone && [change.old, change.new].iter().flatten().any(|side| objects.is_large(&side.id, LARGE));
-    let (old, new) = if at_once {
-        let own = objects.clone();
-        both(true, || read(objects, change.old), move || read(&own, change.new))
-    } else {
-        (read(objects, change.old), read(objects, change.new))
-    };
-    let (old, new) = (old?, new?);
+    let (old, new) = contents(objects, change, alone)?;
     let (old, new) = (old.as_deref(), new.as_deref());
     let at_once = [old, new].iter().flatten().any(|content| content.len() as u64 >= LARGE);
     Ok(both(at_once, || rendered(change, old, new), || scanned(change, old, new)))
 }
 
+type Content = Option<Vec<u8>>;
+
+/// The content of both sides, read at the same time when one is large and nothing else keeps the other core busy.
+fn contents(objects: &Objects, change: &Change, alone: bool) -> Result<(Content, Content), RepoError> {
+    let is_large = |side: &Side| objects.is_large(&side.id, LARGE);
+    if !alone || ![change.old, change.new].iter().flatten().any(is_large) {
+        return Ok((read(objects, change.old)?, read(objects, change.new)?));
+    }
+    let own = objects.clone();
+    let (old, new) = both(true, || read(objects, change.old), move || read(&own, change.new));
+    Ok((old?, new?))
+}
+
 /// The content of a side that has one.
-fn read(objects: &Objects, side: Option<Side>) -> Result<Option<Vec<u8>>, RepoError> {
+fn read(objects: &Objects, side: Option<Side>) -> Result<Content, RepoError> {
     side.filter(is_blob).map(|side| objects.get_kind(&side.id, Kind::Blob)).transpose()
 }
 

@@ -136,11 +136,9 @@ fn own_history(scenes: &Scenes<'_>, name: &str) -> Result<Pair, Failure> {
 /// Against what else reads the content of every commit, as the rules do.
 fn own_history_by_commit(scenes: &Scenes<'_>, name: &str) -> Result<Pair, Failure> {
     let mut pair = own_history(scenes, name)?;
-    let (since, to) = (pair.theirs.args[1].clone(), pair.theirs.args[2].clone());
-    let range = [since, "..".into(), to].into_iter().collect();
+    let range = pair.theirs.args[1..].join("..".as_ref());
     pair.theirs.args = vec!["log".into(), "-p".into(), range];
-    pair.goal = None;
-    Ok(pair)
+    Ok(Pair { goal: None, ..pair })
 }
 
 /// A push of one changed file, approved, as git tells the hook about it.

@@ -44,12 +44,17 @@ fn g08_a_gate_that_is_gone_refuses() {
     ");
 }
 
+/// A hook that was there before the gate.
+fn former(s: &Scene, script: &str) {
+    let former = s.site.default_dir().join("pre-push.former");
+    std::fs::write(&former, script).unwrap();
+    std::fs::set_permissions(&former, PermissionsExt::from_mode(0o755)).unwrap();
+}
+
 #[test]
 fn g08_the_hook_that_was_there_runs_after_the_gate_and_only_then() {
     let s = Scene::new();
-    let former = s.site.default_dir().join("pre-push.former");
-    std::fs::write(&former, "#!/bin/sh\necho \"$1\" > former-ran\ncat >> former-ran\nexit $(cat code)\n").unwrap();
-    std::fs::set_permissions(&former, PermissionsExt::from_mode(0o755)).unwrap();
+    former(&s, "#!/bin/sh\necho \"$1\" > former-ran\ncat >> former-ran\nexit $(cat code)\n");
     let new = s.work();
     s.f.write("code", "3");
     assert_snapshot!(s.push(&["HEAD:refs/heads/main"]), @"refs/heads/main: no verdict for this range [no-verdict]");
@@ -72,9 +77,7 @@ fn g08_the_hook_that_was_there_runs_after_the_gate_and_only_then() {
 #[test]
 fn k01_the_hook_that_was_there_sees_no_key() {
     let s = Scene::new();
-    let former = s.site.default_dir().join("pre-push.former");
-    std::fs::write(&former, "#!/bin/sh\nenv >former-saw\n").unwrap();
-    std::fs::set_permissions(&former, PermissionsExt::from_mode(0o755)).unwrap();
+    former(&s, "#!/bin/sh\nenv >former-saw\n");
     let new = s.work();
     s.approve(&s.old, &new);
     let push = host::SECRETS.iter().fold(s.pushing(&["HEAD:refs/heads/main"]), |push, name| push.env(*name, "secret"));
