@@ -9,7 +9,7 @@ mod pattern;
 use crate::finding::{Finding, Report, Rule, Severity};
 use crate::text::LineCounter;
 use keyword::Keywords;
-use pattern::{Edge, PATTERNS, Pattern};
+use pattern::{Edge, PATTERNS, Pattern, is_word};
 use regex::bytes::Regex;
 use std::borrow::Cow;
 use std::sync::{LazyLock, OnceLock};
@@ -63,7 +63,7 @@ impl Hit {
     fn message(&self, content: &[u8]) -> String {
         let secret = &content[self.start..self.end];
         let length = secret.len();
-        if self.pattern.shows_start && length >= 16 {
+        if self.pattern.is_token && length >= 16 {
             let start: String = secret[..4].iter().map(|&b| char::from(b)).flat_map(char::escape_default).collect();
             format!("{}: `{start}…` ({length} bytes)", self.pattern.name)
         } else {
@@ -102,6 +102,9 @@ fn hit(index: usize, content: &[u8], at: usize) -> Option<Hit> {
         return None;
     }
     let window = &content[at..content.len().min(at + WINDOW)];
+    if pattern.is_token && !is_word(window) {
+        return None;
+    }
     let captures = SEARCH.regex(index).captures(window)?;
     let severity = (pattern.judge)(&captures)?;
     let secret = captures.name("secret").or_else(|| captures.get(0))?;
@@ -168,6 +171,16 @@ mod tests {
         for (index, pattern) in PATTERNS.iter().enumerate() {
             assert!(!pattern.keywords.is_empty(), "{}", pattern.name);
             assert!(SEARCH.regex(index).as_str().starts_with("(?s-u)"), "{}", pattern.name);
+        }
+    }
+
+    #[test]
+    fn every_token_is_a_word_of_the_shortest_length() {
+        let mut runner = proptest::test_runner::TestRunner::deterministic();
+        for pattern in PATTERNS.iter().filter(|pattern| pattern.is_token) {
+            let regex = pattern.regex.trim_end_matches(r"\b").replace(r"\b)", ")");
+            let tokens = proptest::string::bytes_regex(&format!("(?s-u){regex}")).expect(pattern.name);
+            runner.run(&tokens, |token| Ok(proptest::prop_assert!(is_word(&token), "{}", pattern.name))).unwrap();
         }
     }
 
