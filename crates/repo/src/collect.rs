@@ -3,8 +3,10 @@
 //! **Invariant:** a bundle is a function of the objects from `since` to `to` and of the exceptions alone, so that who
 //! judges a push later gets the same bytes.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
+use gix::ObjectId;
 use review_bundle::{Bundle, FileDiff, Header, Note, Version, diff, escape};
 use rules::{Allow, Finding, Rule, Severity, apply_allow, scan_blob, scan_change, scan_tree_names};
 use verdict::{Oid, Policy, policy, schema};
@@ -21,6 +23,8 @@ use crate::tree::{LINK, SUBMODULE, TYPE};
 const THREADS: usize = 2;
 /// Fewer items than this are not shared out among threads.
 const FEW: usize = 8;
+/// The most items that a thread takes at once.
+const RUN: usize = 16;
 /// From this size on, in bytes, reading and judging one file is worth a second thread.
 const LARGE: u64 = 1 << 20;
 
@@ -82,20 +86,19 @@ pub fn collect(objects: &Objects, since: Option<&Oid>, to: &Oid, policy: &Policy
     let is_one_step = matches!((&commits[..], &since), ([only], Some(since)) if only.parents == [since.id]);
     // What one commit brings in is what the walk has met.
     let others = if is_one_step { &[] } else { &commits[..] };
-    let loose = fresh(objects, others, in_changes.map(|side| side.id).collect())?;
-    let few = walked.changes.len() < FEW;
-    let rendered = in_parallel(objects, &walked.changes, |objects, change| judge(objects, change, few))?;
-    let passing =
-        in_parallel(objects, &loose, |objects, (path, id)| Ok(scan_blob(path, &objects.get_kind(id, Kind::Blob)?)))?;
-
-    let mut findings: Vec<Finding> = passing.into_iter().flatten().collect();
+    let passing = fresh(objects, others, in_changes.map(|side| side.id).collect())?;
+    let passing = passing.iter().map(|(path, id)| Item::Passing(path, *id));
+    let items: Vec<Item<'_>> = walked.changes.iter().map(Item::Change).chain(passing).collect();
+    let few = items.len() < FEW;
+    let judged_items = in_parallel(objects, &items, |objects, item| item.judge(objects, few))?;
+    let (mut files, mut of_changes, mut findings) = (Vec::with_capacity(walked.changes.len()), Vec::new(), Vec::new());
+    for (file, found) in judged_items {
+        if file.is_some() { &mut of_changes } else { &mut findings }.extend(found);
+        files.extend(file);
+    }
     findings.extend(scan_messages(&commits, &tags));
     findings.extend(collisions(&walked));
-    let mut files = Vec::with_capacity(rendered.len());
-    for (file, found) in rendered {
-        files.push(file);
-        findings.extend(found);
-    }
+    findings.append(&mut of_changes);
     if since.is_none() {
         // On a first push every file is new, the baseline of an earlier life too: nothing was reviewed before.
         findings.retain(|finding| finding.rule != Rule::BaselineEdited);
@@ -119,6 +122,29 @@ fn note(finding: &Finding) -> Note {
 
 fn is_blob(side: &Side) -> bool {
     side.mode & TYPE != SUBMODULE
+}
+
+/// One piece of the work: what differs at a path, or what was at a path in between.
+enum Item<'a> {
+    Change(&'a Change),
+    Passing(&'a [u8], ObjectId),
+}
+
+impl Item<'_> {
+    fn judge(&self, objects: &Objects, alone: bool) -> Result<(Option<FileDiff>, Vec<Finding>), RepoError> {
+        match self {
+            Self::Change(change) => judge(objects, change, alone).map(|(file, findings)| (Some(file), findings)),
+            Self::Passing(path, id) => Ok((None, scan_blob(path, &objects.get_kind(id, Kind::Blob)?))),
+        }
+    }
+
+    /// What it is best read beside. Git stores the newer version whole, and the older as its difference to that.
+    fn neighbour(&self) -> Option<ObjectId> {
+        match self {
+            Self::Change(change) => change.old.or(change.new).filter(is_blob).map(|side| side.id),
+            Self::Passing(_, id) => Some(*id),
+        }
+    }
 }
 
 /// Renders and judges one changed path. What is in its new version is scanned for secrets here, so that it is read once.
@@ -212,27 +238,27 @@ fn collisions(walked: &Walked) -> Vec<Finding> {
     if changed.is_empty() { Vec::new() } else { scan_tree_names(&walked.names, &changed) }
 }
 
-/// `work` on every item, in the order of the items. The first error wins.
-fn in_parallel<T: Sync, R: Send>(
+/// `work` on every item; the results in the order of the items. The first error wins.
+///
+/// Each thread takes a run of neighbours in the packs, so that what one is a difference to was read just before.
+fn in_parallel<R: Send>(
     objects: &Objects,
-    items: &[T],
-    work: impl Fn(&Objects, &T) -> Result<R, RepoError> + Sync,
+    items: &[Item<'_>],
+    work: impl Fn(&Objects, &Item<'_>) -> Result<R, RepoError> + Sync,
 ) -> Result<Vec<R>, RepoError> {
     if items.len() < FEW {
         return items.iter().map(|item| work(objects, item)).collect();
     }
-    let next = AtomicUsize::new(0);
+    let order = objects.layout().order(items, Item::neighbour);
+    let runs = order.chunks((items.len() / (4 * THREADS)).clamp(1, RUN));
+    let runs = Mutex::new(runs);
+    let stopped = AtomicBool::new(false);
     let run = |objects: Objects| {
-        let mut done = Vec::with_capacity(items.len() / THREADS + 1);
-        while let Some((at, item)) =
-            Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, items.get(at)?)))
-        {
-            match work(&objects, item) {
-                Ok(result) => done.push((at, result)),
-                Err(error) => {
-                    next.store(items.len(), Ordering::Relaxed);
-                    return Err(error);
-                }
+        let mut done = Vec::with_capacity(items.len() / THREADS + RUN);
+        while let Some(run) = next(&runs).filter(|_| !stopped.load(Ordering::Relaxed)) {
+            for &at in run {
+                let result = work(&objects, &items[at]).inspect_err(|_| stopped.store(true, Ordering::Relaxed));
+                done.push((at, result?));
             }
         }
         Ok(done)
@@ -247,4 +273,8 @@ fn in_parallel<T: Sync, R: Send>(
     let mut done: Vec<(usize, R)> = done?.into_iter().flatten().collect();
     done.sort_unstable_by_key(|(at, _)| *at);
     Ok(done.into_iter().map(|(_, result)| result).collect())
+}
+
+fn next<T>(items: &Mutex<impl Iterator<Item = T>>) -> Option<T> {
+    items.lock().unwrap_or_else(PoisonError::into_inner).next()
 }

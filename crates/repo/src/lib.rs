@@ -21,6 +21,7 @@ mod fresh;
 mod git;
 mod head;
 mod history;
+mod layout;
 mod object;
 mod open;
 mod plain;

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 
 use flate2::{Decompress, FlushDecompress, Status};
 use gix::ObjectId;
@@ -12,10 +13,11 @@ use gix::odb::pack::cache::lru::MemoryCappedHashmap;
 use verdict::Oid;
 
 use crate::error::RepoError;
+use crate::layout::Layout;
 
-/// How much each thread keeps of what objects in packs are stored as differences to, in bytes: half of what Git keeps
-/// (`core.deltaBaseCacheLimit`).
-const DELTA_BASES: usize = 48 << 20;
+/// How much each thread keeps of what objects in packs are stored as differences to, in bytes. Neighbours are read one
+/// after the other, so that a base is needed soon or not again.
+const DELTA_BASES: usize = 4 << 20;
 
 /// Larger objects are not read, in bytes: 2 GiB.
 pub(crate) const ALLOC_LIMIT: u64 = 2 << 30;
@@ -70,13 +72,15 @@ pub struct Objects {
     handle: gix::OdbHandle,
     /// Where each object that is not in a pack has a file.
     loose: PathBuf,
+    layout: Arc<OnceLock<Layout>>,
     inflate: RefCell<Decompress>,
     hash: gix::hash::Kind,
 }
 
 impl Clone for Objects {
     fn clone(&self) -> Self {
-        Self { handle: self.handle.clone(), loose: self.loose.clone(), inflate: fresh_inflate(), hash: self.hash }
+        let (handle, loose, layout) = (self.handle.clone(), self.loose.clone(), Arc::clone(&self.layout));
+        Self { handle, loose, layout, inflate: fresh_inflate(), hash: self.hash }
     }
 }
 
@@ -86,7 +90,7 @@ impl Objects {
         handle.ignore_replacements = true;
         handle.set_pack_cache(|| Box::new(MemoryCappedHashmap::new(DELTA_BASES)));
         let loose = repo.common_dir().join("objects");
-        Self { handle, loose, inflate: fresh_inflate(), hash: repo.object_hash() }
+        Self { handle, loose, layout: Arc::default(), inflate: fresh_inflate(), hash: repo.object_hash() }
     }
 
     /// Reads an object and hashes it.
@@ -136,6 +140,11 @@ impl Objects {
         }
     }
 
+    /// Where the packs of this repository held what when it was first asked. Those of alternates are not looked at.
+    pub(crate) fn layout(&self) -> &Layout {
+        self.layout.get_or_init(|| Layout::of(&self.loose, self.hash))
+    }
+
     /// Whether the object says it has at least `bytes` bytes. It is not read, so nothing may be decided by it but how the
     /// work is shared out.
     pub(crate) fn is_large(&self, id: &ObjectId, bytes: u64) -> bool {
@@ -143,7 +152,8 @@ impl Objects {
     }
 
     pub(crate) fn get(&self, id: &ObjectId) -> Result<Object, RepoError> {
-        if let Some(object) = self.loose(id) {
+        let loose = if self.layout().place(id).is_none() { self.loose(id) } else { None };
+        if let Some(object) = loose {
             return Ok(object);
         }
         let mut data = Vec::new();
