@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn the_work_on_hostile_texts_is_bounded() {
+    fn r20_the_work_on_hostile_texts_is_bounded() {
         let count = 60_000;
         let sorted: Vec<u32> = (0..count).collect();
         let reversed: Vec<u32> = sorted.iter().rev().copied().collect();

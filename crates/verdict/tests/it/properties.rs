@@ -87,7 +87,7 @@ proptest! {
     }
 
     #[test]
-    fn r15_shown_text_is_one_printable_line(text: String) {
+    fn s07_r15_shown_text_is_one_printable_line(text: String) {
         let shown = verdict::show::line(&text);
         prop_assert!(!shown.contains(|char: char| char.is_control()));
         prop_assert_eq!(&verdict::show::line(&shown), &shown);
