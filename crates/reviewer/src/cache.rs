@@ -111,6 +111,7 @@ mod tests {
         assert!(reread(|json| json));
         assert!(!reread(|json| json[..json.len() - 1].to_owned()));
         assert!(!reread(|json| json.replace("\"schema\":1", "\"schema\":2")));
+        assert!(!reread(|json| json.replace(key(&["a"]).as_str(), key(&["b"]).as_str())));
         assert!(!reread(|json| json.replace("\"nonce\":\"n\"", "\"nonce\":\"m\"")));
         assert!(!reread(|json| json.replace("APPROVED", "BLOCKED")));
         assert!(!reread(|json| json.replace("\"usage\"", "\"extra\":1,\"usage\"")));
@@ -119,6 +120,7 @@ mod tests {
     #[test]
     fn r17_ingredients_do_not_run_together() {
         assert_ne!(key(&["ab", "c"]), key(&["a", "bc"]));
+        assert_ne!(key(&["a,b"]), key(&["a", "b"]));
         assert_ne!(key(&["a,1:b"]), key(&["a", "b"]));
     }
 }
