@@ -106,7 +106,8 @@ mod tests {
             assert!(blocks(path.as_bytes()), "{path:?}");
         }
         assert!(blocks(&[b'a'; 256]));
-        assert!(blocks(&b"a/".repeat(2100)));
+        assert!(blocks(format!("{}a", "a/".repeat(2048)).as_bytes()));
+        assert!(!blocks(&"a/".repeat(2048).as_bytes()[..4095]));
         assert!(blocks(b"a\0b"));
         assert!(!blocks(&[b'a'; 255]));
     }
