@@ -349,6 +349,17 @@ mod tests {
         }
     }
 
+    #[test]
+    fn r20_without_patience_no_way_is_looked_for_far_ahead() {
+        let (old, new) = (tokens(&noise(5000, 3, 1)), tokens(&noise(5000, 3, 2)));
+        let furthest = |patience| {
+            let mut search = Search { patience, ..Search::new(&old, &new) };
+            search.run();
+            search.forward.reach.iter().rposition(|&lines| lines > 0).unwrap() - MIDDLE
+        };
+        assert_eq!((furthest(0), furthest(u64::MAX)), (HASTE - 1, AHEAD - 1));
+    }
+
     proptest! {
         #[test]
         fn changes_are_the_fewest(
