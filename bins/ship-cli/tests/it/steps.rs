@@ -150,6 +150,6 @@ fn s09_hooks_filters_and_monitors_of_the_repository_do_not_run() {
         stage.git(&["config", name, value]);
     }
     fs::remove_file(stage.path("spied")).ok();
-    ship(&stage);
+    assert_eq!(ship(&stage).end()["class"], "push-blocked");
     assert!(!stage.path("spied").exists());
 }
