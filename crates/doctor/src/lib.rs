@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_seen_cannot_pose_as_a_check_or_drive_the_terminal() {
+    fn s07_what_was_seen_cannot_pose_as_a_check_or_drive_the_terminal() {
         let seen = "hooks\u{1b}[2K\nPASS: gate: fine\u{202e}";
         assert_snapshot!(Check::fail("gate", "elsewhere", seen, "move it\r"), @r"
         FAIL: gate: hooks\u{1b}[2K\u{a}PASS: gate: fine\u{202e}

@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn the_work_on_hostile_texts_is_bounded() {
+    fn r20_the_work_on_hostile_texts_is_bounded() {
         let count = 60_000;
         let sorted: Vec<u32> = (0..count).collect();
         let reversed: Vec<u32> = sorted.iter().rev().copied().collect();
@@ -347,6 +347,17 @@ mod tests {
             let steps = u64::MAX - search.patience;
             assert!(steps < 120_000 * 3 * AHEAD as u64, "{steps}");
         }
+    }
+
+    #[test]
+    fn r20_without_patience_no_way_is_looked_for_far_ahead() {
+        let (old, new) = (tokens(&noise(5000, 3, 1)), tokens(&noise(5000, 3, 2)));
+        let furthest = |patience| {
+            let mut search = Search { patience, ..Search::new(&old, &new) };
+            search.run();
+            search.forward.reach.iter().rposition(|&lines| lines > 0).unwrap() - MIDDLE
+        };
+        assert_eq!((furthest(0), furthest(u64::MAX)), (HASTE - 1, AHEAD - 1));
     }
 
     proptest! {

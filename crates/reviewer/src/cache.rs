@@ -107,18 +107,20 @@ mod tests {
     }
 
     #[test]
-    fn a_corrupt_or_foreign_entry_is_ignored() {
+    fn r17_a_corrupt_or_foreign_entry_is_ignored() {
         assert!(reread(|json| json));
         assert!(!reread(|json| json[..json.len() - 1].to_owned()));
         assert!(!reread(|json| json.replace("\"schema\":1", "\"schema\":2")));
+        assert!(!reread(|json| json.replace(key(&["a"]).as_str(), key(&["b"]).as_str())));
         assert!(!reread(|json| json.replace("\"nonce\":\"n\"", "\"nonce\":\"m\"")));
         assert!(!reread(|json| json.replace("APPROVED", "BLOCKED")));
         assert!(!reread(|json| json.replace("\"usage\"", "\"extra\":1,\"usage\"")));
     }
 
     #[test]
-    fn ingredients_do_not_run_together() {
+    fn r17_ingredients_do_not_run_together() {
         assert_ne!(key(&["ab", "c"]), key(&["a", "bc"]));
+        assert_ne!(key(&["a,b"]), key(&["a", "b"]));
         assert_ne!(key(&["a,1:b"]), key(&["a", "b"]));
     }
 }

@@ -118,8 +118,9 @@ mod tests {
         assert_eq!([name(), name(), name()], ["20260213_102030", "20260213_102030-2", "20260213_102030-3"]);
         assert_eq!(fs::read_to_string(root.path().join("review_packets/.gitignore")).unwrap(), "*\n");
     }
+
     #[test]
-    fn a01_a_link_in_the_place_of_the_folder_is_not_followed() {
+    fn r21_a_link_in_the_place_of_the_folder_is_not_followed() {
         let [root, elsewhere] = [(); 2].map(|()| tempfile::tempdir().unwrap());
         std::os::unix::fs::symlink(elsewhere.path(), root.path().join(DIR)).unwrap();
         let refused = Record::create(&Local::new(), root.path(), Timestamp::UNIX_EPOCH).unwrap_err();

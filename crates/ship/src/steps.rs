@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn no_known_step_is_no_pass() {
+    fn s01_no_known_step_is_no_pass() {
         let told: Heard = Arc::new(|_| {});
         let failure = run(&Fake::new(), Path::new("/tree"), &[], &told).unwrap_err();
         assert_snapshot!(failure.text(), @r"

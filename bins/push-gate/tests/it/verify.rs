@@ -41,7 +41,7 @@ fn a_refusal_tells_every_reason_and_what_to_do() {
 }
 
 #[test]
-fn verify_decides_as_a_push_does_and_takes_a_verdict_by_hand() {
+fn g19_verify_decides_as_a_push_does_and_takes_a_verdict_by_hand() {
     let s = Scene::new();
     let new = s.work();
     let file = s.f.dir().join("verdict.json");

@@ -185,7 +185,7 @@ fn the_remote_has_it_all() {
 }
 
 #[test]
-fn a_policy_on_the_remote_that_is_none_is_not_passed_over() {
+fn g17_a_policy_on_the_remote_that_is_none_is_not_passed_over() {
     for (policy, name) in [
         ("schema = \n", "malformed"),
         ("schema = 1\n[gate]\nenabled = false\n", "unknown-key"),

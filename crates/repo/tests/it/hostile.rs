@@ -105,7 +105,7 @@ fn trees_that_git_would_not_write_are_refused_with_their_id() {
 }
 
 #[test]
-fn no_hook_filter_or_monitor_of_the_repository_runs() {
+fn s09_no_hook_filter_or_monitor_of_the_repository_runs() {
     let f = Fixture::pushed();
     let trap = f.dir().join("trap.sh");
     std::fs::write(&trap, format!("#!/bin/sh\ntouch {}\ncat\n", f.dir().join("sprung").display())).unwrap();

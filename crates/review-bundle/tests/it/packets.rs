@@ -480,7 +480,7 @@ fn r05_a_packet_is_filled_to_the_last_byte() {
 #[test]
 fn r05_the_overview_may_be_as_large_as_a_packet_and_no_larger() {
     let files = bundle(&Tree::new(), &tree([("a", FILE, "1\n")])).files().to_vec();
-    let message = "m".repeat(3000);
+    let message = "ö".repeat(1500);
     let note = Note { blocker: false, rule: "secret".into(), path: "a".into(), line: None, message };
     let bundle = Bundle::new(header(), files, vec![note]);
     let bytes = bundle.packets(limits(10_000)).unwrap().overview.len();

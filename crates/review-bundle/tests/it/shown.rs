@@ -274,6 +274,9 @@ fn r07_no_content_can_pose_as_a_section() {
 fn r05_sizes_and_length_are_in_bytes() {
     let bundle = bundle(&tree([("ä", FILE, "ö\n")]), &tree([("ä", FILE, "ü\n"), ("b", FILE, "\r\n")]));
     assert_eq!(bundle.len(), bundle.shown().len());
+    let note = Note { blocker: false, rule: "secret".into(), path: "ä".into(), line: None, message: "ö".into() };
+    let noted = Bundle::new(header(), bundle.files().to_vec(), vec![note]);
+    assert_eq!(noted.len(), noted.shown().len());
     let sizes = bundle.sizes();
     assert_eq!(sizes.iter().map(|(path, _)| path.as_str()).collect::<Vec<_>>(), ["b", "ä"]);
     let empty = self::bundle(&Tree::new(), &Tree::new()).len() - 2 * "(no changes)\n".len();

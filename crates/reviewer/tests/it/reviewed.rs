@@ -34,7 +34,7 @@ fn every_packet_is_answered_in_order_and_usage_is_summed() {
 }
 
 #[test]
-fn only_what_changed_is_asked_again() {
+fn g16_only_what_changed_is_asked_again() {
     let stage = approving();
     stage.review(&["+one\n", "+two\n"]).unwrap();
     let again = stage.review(&["+one\n", "+changed\n"]).unwrap();
@@ -46,7 +46,7 @@ fn only_what_changed_is_asked_again() {
 }
 
 #[test]
-fn a_corrupt_kept_answer_is_asked_again() {
+fn r17_a_corrupt_kept_answer_is_asked_again() {
     let stage = approving();
     stage.review(&["+one\n"]).unwrap();
     for entry in entries(&stage.path("cache")) {

@@ -73,7 +73,7 @@ fn r14_links_that_escape_block() {
 }
 
 #[test]
-fn programs_nobody_can_read_block() {
+fn r19_programs_nobody_can_read_block() {
     let opaque = |mode, content| Some(Side { mode, content: Some(content) });
     let elf: &[u8] = b"\x7fELF\0\xff";
     assert_snapshot!(shown(&scan_change(b"tool", None, opaque(0o100_755, elf))), @"blocker opaque-executable executable whose content is not text");
@@ -89,7 +89,7 @@ fn control_plane_and_baseline_are_named_also_when_removed() {
 }
 
 #[test]
-fn a_file_without_content_is_unseen_and_blocks() {
+fn g18_a_file_without_content_is_unseen_and_blocks() {
     assert_snapshot!(check("f", None, Some(Side { mode: FILE, content: None })), @"blocker unseen the content was not given to the scanners");
 }
 

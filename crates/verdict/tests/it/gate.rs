@@ -676,7 +676,7 @@ fn r11_facts_about_another_commit_are_refused() {
 }
 
 #[test]
-fn what_cannot_be_seen_refuses() {
+fn g18_what_cannot_be_seen_refuses() {
     let mut facts = clean().facts();
     facts.policy = gone("the policy");
     assert_snapshot!(decision(vec![facts]), @r"
@@ -740,7 +740,7 @@ fn a_range_is_judged_like_a_push() {
 }
 
 #[test]
-fn a_range_without_a_policy_is_refused() {
+fn g18_a_range_without_a_policy_is_refused() {
     let UpdateFacts { update, review, .. } = clean().facts();
     let facts = RangeFacts { since: update.old, to: update.new, policy: gone("the policy"), review: review.unwrap() };
     let refusals = judge_range(&facts).unwrap_err();

@@ -87,9 +87,10 @@ proptest! {
     }
 
     #[test]
-    fn r15_shown_text_is_one_printable_line(text: String) {
+    fn s07_r15_shown_text_is_one_printable_line(text in "([ -~é]|[\\x00-\\x1f\\x7f-\\x9f]|[\u{200b}-\u{200f}\u{202a}-\u{202e}\u{feff}]){0,40}") {
         let shown = verdict::show::line(&text);
-        prop_assert!(!shown.contains(|char: char| char.is_control()));
+        let hides = |char: char| matches!(char, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{feff}');
+        prop_assert!(!shown.contains(|char: char| char.is_control() || hides(char)));
         prop_assert_eq!(&verdict::show::line(&shown), &shown);
     }
 }
