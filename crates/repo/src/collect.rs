@@ -208,10 +208,17 @@ fn both<A, B: Send>(at_once: bool, a: impl FnOnce() -> A, b: impl FnOnce() -> B 
     })
 }
 
-/// A policy takes effect once it is pushed, so one that nobody can read must not get there.
+/// A policy takes effect once it is pushed, so one that nobody can read, or whose exceptions are none, must not get
+/// there.
 fn invalid_policy(path: &[u8], content: &[u8]) -> Option<Finding> {
-    let error = (path == policy::PATH.as_bytes()).then(|| Policy::parse(content).err())??;
-    let message = escape(error.to_string().as_bytes());
+    if path != policy::PATH.as_bytes() {
+        return None;
+    }
+    let error = match Policy::parse(content) {
+        Ok(policy) => judged(Vec::new(), &policy).err()?.to_string(),
+        Err(error) => error.to_string(),
+    };
+    let message = escape(error.as_bytes());
     Some(Finding { path: path.to_vec(), line: None, rule: Rule::InvalidPolicy, severity: Severity::Blocker, message })
 }
 

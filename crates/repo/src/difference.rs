@@ -14,7 +14,7 @@ use crate::tree::{Entry, Tree};
 
 /// More changed paths, with the directories they are in, than any review could be about. Directories count because a few
 /// trees that hold one another many times stand for any number of them, without one file.
-const MAX_CHANGES: usize = 1_000_000;
+pub(crate) const MAX_CHANGES: usize = 1_000_000;
 /// Longer paths than any file system takes.
 pub(crate) const MAX_DEPTH: usize = 1_000;
 

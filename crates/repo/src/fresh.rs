@@ -6,10 +6,14 @@ use gix::ObjectId;
 use verdict::Oid;
 
 use crate::commit::Commit;
-use crate::difference::MAX_DEPTH;
+use crate::difference::{MAX_CHANGES, MAX_DEPTH};
 use crate::error::RepoError;
 use crate::object::{Objects, oid};
 use crate::tree::{Entry, Tree};
+
+/// More directories that differ from every parent's than a commit brings in on the average of a long history. A few
+/// trees that hold one another, merged from many parents, stand for any number of them.
+const EACH: usize = 1_000;
 
 /// Every blob that one of `commits` has and none of its parents has at that path, each once, with the path it was met
 /// at first.
@@ -29,7 +33,8 @@ pub(crate) fn fresh(
     commits: &[Commit],
     known: HashSet<ObjectId>,
 ) -> Result<Vec<(Vec<u8>, ObjectId)>, RepoError> {
-    let mut search = Search { objects, known, walked: HashSet::new(), path: Vec::new(), found: Vec::new() };
+    let left = MAX_CHANGES + EACH * commits.len();
+    let mut search = Search { objects, known, walked: HashSet::new(), left, path: Vec::new(), found: Vec::new() };
     for commit in commits {
         let mut parents = Vec::with_capacity(commit.parents.len());
         for parent in &commit.parents {
@@ -45,6 +50,8 @@ struct Search<'a> {
     known: HashSet<ObjectId>,
     /// Directories that were compared with the same ones before.
     walked: HashSet<(ObjectId, Vec<ObjectId>)>,
+    /// How many directories may still come.
+    left: usize,
     path: Vec<u8>,
     found: Vec<(Vec<u8>, ObjectId)>,
 }
@@ -57,6 +64,8 @@ impl Search<'_> {
         if parents.contains(&tree) || !self.walked.insert((tree, parents.to_vec())) {
             return Ok(());
         }
+        let too_many = RepoError::TooMany { what: "directories of the commits", limit: MAX_CHANGES };
+        self.left = self.left.checked_sub(1).ok_or(too_many)?;
         let tree = Tree::read(self.objects, &tree)?;
         let parents = parents.iter().map(|id| Tree::read(self.objects, id)).collect::<Result<Vec<_>, _>>()?;
         for entry in &tree.0 {
@@ -80,5 +89,52 @@ impl Search<'_> {
         }
         self.path.truncate(parent);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Fixture;
+
+    const PARENTS: usize = 8;
+
+    /// A directory with an entry for each parent, every one the tree that `below` says.
+    fn directory(f: &Fixture, below: impl Fn(usize) -> Oid) -> Oid {
+        let entry = |at: usize| {
+            let id = ObjectId::from_hex(below(at).as_str().as_bytes()).unwrap();
+            [format!("40000 {at}\0").as_bytes(), id.as_slice()].concat()
+        };
+        f.write("../tree", (0..PARENTS).flat_map(entry).collect::<Vec<u8>>());
+        f.git(&["hash-object", "-w", "--literally", "-t", "tree", "../tree"]).parse().unwrap()
+    }
+
+    #[test]
+    fn r20_trees_that_hold_one_another_come_to_an_end_however_many_parents_they_are_merged_from() {
+        let f = Fixture::pushed();
+        let leaf = |name: &str| {
+            let entry = [format!("100644 {name}\0").as_bytes(), &[7; 20]].concat();
+            f.write("../tree", entry);
+            f.git(&["hash-object", "-w", "--literally", "-t", "tree", "../tree"]).parse::<Oid>().unwrap()
+        };
+        let mut merged = leaf("merged");
+        // In the entry of its own number each parent has the other of its two trees: every path is another set of them.
+        let mut parents: Vec<[Oid; 2]> =
+            (0..PARENTS).map(|at| [leaf(&format!("{at}a")), leaf(&format!("{at}b"))]).collect();
+        for _ in 0..PARENTS {
+            let above = |own: usize, trees: &[Oid; 2]| {
+                [0, 1].map(|which| directory(&f, |at| trees[if at == own { 1 - which } else { which }].clone()))
+            };
+            parents = parents.iter().enumerate().map(|(own, trees)| above(own, trees)).collect();
+            merged = directory(&f, |_| merged.clone());
+        }
+        let repo = f.repo();
+        let parse = |id: &Oid| repo.objects().parse(id).unwrap();
+        let parents: Vec<ObjectId> = parents.iter().map(|[one, _]| parse(one)).collect();
+        let (known, walked) = (HashSet::new(), HashSet::new());
+        let mut search =
+            Search { objects: repo.objects(), known, walked, left: 200, path: Vec::new(), found: Vec::new() };
+        let searched = search.directory(parse(&merged), &parents, 0);
+        assert!(matches!(searched, Err(RepoError::TooMany { .. })), "{searched:?}");
     }
 }

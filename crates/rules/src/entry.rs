@@ -109,7 +109,8 @@ pub(crate) fn scan_pointer(report: &mut Report<'_>, content: &[u8]) {
     }
 }
 
-/// Blocks a file that would be run or compiled and that nobody can read.
+/// Blocks content that is not text, so that nobody can read it, unless its name and its first bytes are those of data:
+/// a program is found by what it holds, and a shell, a compiler or an agent takes a file of any other name.
 pub(crate) fn scan_opaque(report: &mut Report<'_>, path: &[u8], side: Side<'_>, content: &[u8]) {
     if is_text(content) {
         return;
@@ -118,29 +119,46 @@ pub(crate) fn scan_opaque(report: &mut Report<'_>, path: &[u8], side: Side<'_>, 
         "executable"
     } else if content.starts_with(b"#!") {
         "script"
-    } else if is_source(path) {
-        "source file"
-    } else {
+    } else if PROGRAMS.iter().any(|magic| content.starts_with(magic)) {
+        "program"
+    } else if is_data(path) {
         return;
+    } else {
+        "file of no known kind of data,"
     };
     report.blocker(Rule::OpaqueExecutable, None, format!("{why} whose content is not text"));
 }
 
-/// Extensions of what is run or compiled, sorted.
-const SOURCE: &[&str] = &[
-    "asm", "awk", "bash", "bat", "bzl", "c", "cc", "cfg", "cjs", "clj", "cmake", "cmd", "cpp", "cs", "css", "cts",
-    "cxx", "dart", "ex", "exs", "fish", "fs", "go", "gradle", "groovy", "h", "hpp", "hrl", "hs", "html", "java", "jl",
-    "js", "json", "jsx", "kt", "kts", "lua", "m", "mjs", "mk", "ml", "mm", "mts", "nim", "nix", "php", "pl", "pm",
-    "proto", "ps1", "psm1", "py", "pyi", "r", "rb", "rs", "s", "scala", "sh", "sql", "svelte", "swift", "tcl", "tf",
-    "toml", "ts", "tsx", "vb", "vbs", "vim", "vue", "xml", "yaml", "yml", "zig", "zsh",
+/// First bytes of programs and libraries: ELF, Windows, Mach-O (its universal form is also that of Java's classes),
+/// WebAssembly, Android, Lua, LLVM, static libraries.
+const PROGRAMS: &[&[u8]] = &[
+    b"\x7fELF",
+    b"MZ",
+    b"\xfe\xed\xfa\xce",
+    b"\xfe\xed\xfa\xcf",
+    b"\xce\xfa\xed\xfe",
+    b"\xcf\xfa\xed\xfe",
+    b"\xca\xfe\xba\xbe",
+    b"\0asm",
+    b"dex\n",
+    b"\x1bLua",
+    b"BC\xc0\xde",
+    b"!<arch>",
 ];
 
-fn is_source(path: &[u8]) -> bool {
+/// Extensions of what is shown, played, unpacked or loaded as plain data, sorted.
+const DATA: &[&str] = &[
+    "7z", "aac", "avi", "avif", "bin", "bmp", "br", "bz2", "cur", "dat", "db", "docx", "eot", "flac", "gif", "gz",
+    "heic", "icns", "ico", "jp2", "jpeg", "jpg", "jxl", "m4a", "mid", "mkv", "mo", "mov", "mp3", "mp4", "mpeg", "mpg",
+    "npy", "npz", "odp", "ods", "odt", "ogg", "onnx", "opus", "otf", "parquet", "pcap", "pdf", "png", "pptx", "psd",
+    "sqlite", "sqlite3", "tar", "tgz", "tif", "tiff", "ttc", "ttf", "wav", "webm", "webp", "woff", "woff2", "xlsx",
+    "xz", "zip", "zst",
+];
+
+fn is_data(path: &[u8]) -> bool {
     let name = path.rsplit(|&b| b == b'/').next().unwrap_or_default().to_ascii_lowercase();
-    let Some(dot) = memchr::memrchr(b'.', &name) else {
-        return matches!(&*name, b"makefile" | b"dockerfile" | b"justfile" | b"rakefile" | b"gemfile");
-    };
-    SOURCE.binary_search_by(|s| s.as_bytes().cmp(&name[dot + 1..])).is_ok()
+    let extension = memchr::memrchr(b'.', &name).filter(|&dot| dot > 0).map(|dot| &name[dot + 1..]);
+    extension.is_some_and(|extension| DATA.binary_search_by(|known| known.as_bytes().cmp(extension)).is_ok())
 }
 
 /// Blocks a change of the baseline: only a finished review advances it, in a commit of its own.
@@ -156,7 +174,7 @@ mod tests {
 
     #[test]
     fn extensions_are_sorted() {
-        assert!(SOURCE.is_sorted());
+        assert!(DATA.is_sorted());
     }
 
     #[test]

@@ -72,7 +72,7 @@ rules! {
     EscapingSymlink => "escaping-symlink",
     /// Policy, hooks, CI, allow lists, instructions of agents.
     ControlPlane => "control-plane",
-    /// A program or source file whose content is not text.
+    /// A file that is not known to be mere data, and whose content is not text.
     OpaqueExecutable => "opaque-executable",
     /// The reviewed baseline was changed by the change under review.
     BaselineEdited => "baseline-edited",

@@ -216,13 +216,42 @@ fn a_first_push_is_everything_and_the_same_twice() {
     assert_eq!(once().bundle.changed_paths().collect::<Vec<_>>(), [b"README.md"]);
 }
 
-#[test]
-fn g17_a_policy_that_nobody_can_read_is_a_blocker() {
+/// What blocks a change of the policy to `text`.
+fn blockers_of_policy(text: &str) -> String {
     let f = Fixture::pushed();
-    f.write("configs/ship.toml", "schema = 1\nunknown = true\n");
+    f.write("configs/ship.toml", text);
     f.commit("policy");
     let repo = f.repo();
     let range = collect(repo.objects(), Some(&f.id("HEAD~1")), &f.id("HEAD"), &Policy::built_in()).unwrap();
-    let blockers: Vec<_> = range.blockers().iter().map(verdict::Finding::summary).collect();
-    assert!(matches!(blockers.as_slice(), [one] if one.starts_with("configs/ship.toml")), "{blockers:?}");
+    range.blockers().iter().map(|blocker| format!("{}\n{}", blocker.summary(), blocker.detail)).collect()
+}
+
+#[test]
+fn g17_a_policy_that_nobody_can_read_is_a_blocker() {
+    assert_snapshot!(blockers_of_policy("schema = 1\nunknown = true\n"), @r"
+    configs/ship.toml: invalid-policy
+    line 2: unknown field `unknown`, expected one of `schema`, `refs`, `tests`, `review`, `heal`, `rules`
+    ");
+}
+
+#[test]
+fn g17_a_policy_with_an_exception_that_is_none_is_a_blocker() {
+    let allow = |rule: &str, path: &str| {
+        blockers_of_policy(&format!(
+            "schema = 1\n[[rules.allow]]\nrule = \"{rule}\"\npath = \"{path}\"\nreason = \"why\"\n"
+        ))
+    };
+    assert_snapshot!(allow("secret", "tests/**"), @"");
+    assert_snapshot!(allow("secrets", "tests/**"), @r#"
+    configs/ship.toml: invalid-policy
+    there is no rule "secrets"
+    "#);
+    assert_snapshot!(allow("invalid-policy", "**"), @r"
+    configs/ship.toml: invalid-policy
+    rule invalid-policy cannot be lifted
+    ");
+    assert_snapshot!(allow("secret", "a["), @r#"
+    configs/ship.toml: invalid-policy
+    path "a[" is not a glob: unclosed character class; missing ']'
+    "#);
 }

@@ -209,7 +209,8 @@ pub(super) static PATTERNS: &[Pattern] = &[
         &["-----BEGIN "],
         concat!(
             r"-----BEGIN (?:[A-Z0-9]{2,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----",
-            r"(?:[A-Za-z-]{3,20}: [^\r\n]*|[^A-Za-z0-9+/]|\\[nrt])*?",
+            // A `+` that joins two literals is no part of the body.
+            r"(?:[A-Za-z-]{3,20}: [^\r\n]*|[^A-Za-z0-9+/]|\\[nrt]|\+[^A-Za-z0-9+/])*?",
             r"(?<secret>[A-Za-z0-9+/=]{40,})",
         ),
         key_body,

