@@ -4,6 +4,7 @@
 
 mod documents;
 mod gather;
+mod heals;
 mod layers;
 mod manifests;
 mod sources;
@@ -93,7 +94,8 @@ impl fmt::Display for Finding {
 
 /// Every breach, by place.
 fn judge(facts: &Facts) -> Vec<Finding> {
-    let rules: [fn(&Facts) -> Vec<Finding>; 4] = [layers::judge, manifests::judge, sources::judge, documents::judge];
+    let rules: [fn(&Facts) -> Vec<Finding>; 5] =
+        [layers::judge, manifests::judge, sources::judge, documents::judge, heals::judge];
     let mut findings: Vec<Finding> = rules.iter().flat_map(|rule| rule(facts)).collect();
     findings.sort();
     findings

@@ -16,7 +16,7 @@ use crate::heal;
 use crate::journal::{Entry, Journal};
 use crate::machine::{Command, End, Event, Limits, Next, Remote, START, State, next};
 use crate::progress::Progress;
-use crate::review::{Manner, review};
+use crate::review::{Manner, healable, in_history, review};
 use crate::session::{Session, state_dir};
 use crate::steps::{self, Heard, Tests, default_steps};
 
@@ -155,9 +155,9 @@ impl Run<'_> {
         let told = Arc::clone(self.told);
         let heard: Heard = Arc::new(move |line| told(Progress::working(line)));
         let outcome = steps::run(self.session.host, &self.session.root, &steps, &heard)?;
-        self.session.unchanged()?;
         match outcome {
             Tests::Passed(runs) => {
+                self.session.unchanged()?;
                 for run in &runs {
                     (self.told)(Progress::Tested { name: run.name.clone(), duration_ms: run.duration_ms });
                 }
@@ -166,6 +166,11 @@ impl Run<'_> {
             }
             Tests::Failed { failure, output } => {
                 (self.told)(Progress::TestFailed { reason: failure.reason.clone(), output: output.clone() });
+                // A heal could not be taken over into a tree or a branch that changed.
+                if let Err(changed) = self.session.unchanged() {
+                    let reason = format!("{}; then {}: {}", failure.reason, changed.class, changed.reason);
+                    return Err(Failure { reason, ..failure });
+                }
                 self.complaint = format!("{}\n\n{output}", failure.reason);
                 Ok(Event::TestsFailed(failure))
             }
@@ -241,13 +246,13 @@ impl Run<'_> {
     }
 }
 
+/// What to do about a blocker that no further commit removes.
+const IN_HISTORY: &str =
+    "what is in the history stays there: rewrite the commits (git rebase -i), replace leaked keys, then ship again";
+
 fn blocked(count: usize, in_history: bool) -> Failure {
     let plural = if count == 1 { "" } else { "s" };
-    let next = if in_history {
-        "what is in the history stays there: rewrite the commits (git rebase -i), replace leaked keys, then ship again"
-    } else {
-        "mend what the verdict names, commit, then ship again"
-    };
+    let next = if in_history { IN_HISTORY } else { "mend what the verdict names, commit, then ship again" };
     Failure::refused("blocked", format!("the review has {count} blocker{plural}"), next)
 }
 
@@ -269,8 +274,13 @@ impl fmt::Display for Mended {
 /// Has the blockers of the verdict for HEAD mended, as a ship would, and nothing else.
 ///
 /// # Errors
-/// Refused, when no verdict blocks HEAD; else those of a heal.
+/// Refused, when the run is simulated, when no verdict blocks HEAD, or when no heal can remove what blocks it; else those
+/// of a heal.
 pub fn autoheal(host: &dyn Host, dir: &Path, options: &Options, told: &Told) -> Result<Mended, Failure> {
+    if options.manner.simulated || !options.limits.heal {
+        let reason = "a simulated run asks no model, and a heal needs one";
+        return Err(Failure::refused("simulated-heal", reason, "unset CODEX_SKIP, then run autoheal"));
+    }
     let repo = Repo::open(dir)?;
     let _lock = Journal::lock(&state_dir(&repo))?;
     let session = Session::open(host, &repo, options.remote.as_deref())?;
@@ -279,9 +289,24 @@ pub fn autoheal(host: &dyn Host, dir: &Path, options: &Options, told: &Told) -> 
     let Some(verdict) = blocking else {
         return Err(Failure::refused("nothing-to-heal", "no verdict blocks HEAD", "run review-auto --no-push first"));
     };
+    mendable(&session)?;
     let complaint = heal::complaint_of(&verdict.blockers);
     let commit = heal::heal(&session, &complaint, options.manner.interactive, &|progress| told(progress))?;
     Ok(Mended { schema: 1, status: "healed", commit: commit.to_string() })
+}
+
+/// A heal can remove what the rules find in the range of `session`. What a reviewer found is left to the healer.
+fn mendable(session: &Session<'_>) -> Result<(), Failure> {
+    let collected = repo::collect(session.repo.objects(), session.since.as_ref(), &session.head, &session.policy)?;
+    if healable(&collected, &session.policy) {
+        return Ok(());
+    }
+    let (reason, next) = if in_history(&collected) {
+        ("the rules block what is in the history", IN_HISTORY)
+    } else {
+        ("the rules block a file that may not be healed", "mend what the verdict names, commit, then ship again")
+    };
+    Err(Failure::refused("not-healable", reason, next))
 }
 
 impl State {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use cli::{Console, Context, Route};
 use host::Host;
 use outcome::{Exit, Failure};
+use verdict::policy::SHOWN_BYTES;
 
 use crate::driver::{Options, Told, run};
 use crate::machine::Limits;
@@ -28,7 +29,7 @@ impl Options {
     /// policy's size cap.
     ///
     /// # Errors
-    /// Usage, for a cap that is no number of bytes.
+    /// Usage, for a cap that is no number of bytes or none that a policy may have.
     pub fn from_environment(
         host: &dyn Host,
         remote: Option<String>,
@@ -42,10 +43,16 @@ impl Options {
     }
 }
 
+/// A variable may say what a policy may say, and no more.
 fn bytes(value: &OsStr) -> Result<u64, Failure> {
-    value.to_str().and_then(|value| value.parse().ok()).ok_or_else(|| {
-        let reason = format!("REVIEW_BUNDLE_SIZE_CAP is {}, which is no number of bytes", value.display());
-        Failure::usage("size-cap", reason, "unset it, or set a number")
+    let number = value.to_str().and_then(|value| value.parse().ok());
+    number.filter(|bytes| SHOWN_BYTES.contains(bytes)).ok_or_else(|| {
+        let (least, most) = SHOWN_BYTES.into_inner();
+        let reason = format!(
+            "REVIEW_BUNDLE_SIZE_CAP is {}, which is no number of bytes from {least} to {most}",
+            value.display()
+        );
+        Failure::usage("size-cap", reason, "unset it, or set such a number")
     })
 }
 

@@ -90,8 +90,8 @@ pub(crate) fn review(
         non_blocking: verdict.non_blocking.clone(),
         record: record.dir().strip_prefix(&session.root).unwrap_or(record.dir()).to_owned(),
     });
-    let in_history = blockers(&collected).any(is_in_history);
-    Ok(Reviewed { healable: healable(&collected, &session.policy), in_history, spent: decided.spent, verdict })
+    let (healable, in_history) = (healable(&collected, &session.policy), in_history(&collected));
+    Ok(Reviewed { healable, in_history, spent: decided.spent, verdict })
 }
 
 fn timestamp(session: &Session<'_>) -> Result<Timestamp, Failure> {
@@ -291,9 +291,14 @@ fn write_answered(
 }
 
 /// What is in the history stays there whatever is committed on top, and what may not be healed cannot be.
-fn healable(collected: &Collected, policy: &verdict::Policy) -> bool {
+pub(crate) fn healable(collected: &Collected, policy: &verdict::Policy) -> bool {
     let may_be_healed = |path: &[u8]| policy.healable(path, &|path| rules::is_protected_from_heal(path));
     blockers(collected).all(|finding| !is_in_history(finding) && may_be_healed(&finding.path))
+}
+
+/// A blocker is in the history, where no further commit removes it.
+pub(crate) fn in_history(collected: &Collected) -> bool {
+    blockers(collected).any(is_in_history)
 }
 
 fn is_in_history(finding: &Finding) -> bool {

@@ -58,8 +58,8 @@ pub const SCHEMA: u32 = 1;
 pub const MAX_BYTES: usize = 256 << 10;
 
 const SECONDS: RangeInclusive<u64> = 1..=7_200;
-/// Codex takes at most 1,048,576 characters on stdin; the instructions need room too.
-const SHOWN_BYTES: RangeInclusive<u64> = 1_000..=900_000;
+/// What may be shown at once, in bytes. Codex takes at most 1,048,576 characters on stdin; the instructions need room too.
+pub const SHOWN_BYTES: RangeInclusive<u64> = 1_000..=900_000;
 const MAX_ENTRIES: usize = 100;
 
 /// A policy that was read whole and found consistent.

@@ -1,6 +1,7 @@
 //! Heals: what the healer is told, what is accepted, and that anything else leaves the user's tree as it was.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 
 use fake_model::{Brain, Reply, Request};
 use insta::assert_snapshot;
@@ -195,4 +196,33 @@ fn autoheal_mends_what_the_verdict_for_head_blocks() {
     assert_eq!(stage.log("main"), "fix: autoheal blockers from review verdict\ngreet in another way\nstart");
     // What was healed is another commit: no verdict blocks it.
     assert_eq!(autoheal(&stage).end()["class"], "nothing-to-heal");
+}
+
+#[test]
+fn autoheal_in_a_simulated_run_asks_no_model() {
+    let stage = Stage::with_codex(&Setup::default(), mending());
+    stage.defect();
+    run(stage.program("review-auto").args(["--json", "--no-push"]));
+    let asked = stage.model.requests().len();
+    let said = run(stage.program("autoheal").arg("--json").env("CODEX_SKIP", "1"));
+    assert_snapshot!(said.text(&stage), @r"
+    exit 1 simulated-heal: a simulated run asks no model, and a heal needs one
+    next: unset CODEX_SKIP, then run autoheal
+    ");
+    assert_eq!((asked, stage.model.requests().len()), (1, 1));
+}
+
+#[test]
+fn autoheal_asks_for_nothing_that_no_heal_can_do() {
+    let stage = Stage::with_codex(&Setup::default(), mending());
+    symlink("/etc/passwd", stage.path("work/passwd")).unwrap();
+    stage.commit("a link out of the tree, where nothing may be healed");
+    let review = run(stage.program("review-auto").args(["--json", "--no-push"]));
+    assert_eq!(review.end()["class"], "blocked");
+    let said = run(stage.program("autoheal").arg("--json"));
+    assert_snapshot!(said.text(&stage), @r"
+    exit 1 not-healable: the rules block a file that may not be healed
+    next: mend what the verdict names, commit, then ship again
+    ");
+    assert_eq!(stage.model.requests().len(), 0);
 }

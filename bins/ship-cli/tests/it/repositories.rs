@@ -225,13 +225,18 @@ fn more_than_can_be_reviewed() {
 }
 
 #[test]
-fn a_cap_that_is_no_number() {
+fn a_cap_that_no_policy_may_have() {
     let stage = stage();
-    let capped = |stage: &Stage| run(stage.program("ship").arg("--json").env("REVIEW_BUNDLE_SIZE_CAP", "200k"));
-    assert_snapshot!(check(&stage, capped), @r"
-    exit 2 size-cap: REVIEW_BUNDLE_SIZE_CAP is 200k, which is no number of bytes
-    next: unset it, or set a number
-    ");
+    for cap in ["200k", "0", "999", "900001", "-1", ""] {
+        let capped = |stage: &Stage| run(stage.program("ship").arg("--json").env("REVIEW_BUNDLE_SIZE_CAP", cap));
+        assert_eq!(
+            check(&stage, capped),
+            format!(
+                "exit 2 size-cap: REVIEW_BUNDLE_SIZE_CAP is {cap}, which is no number of bytes from 1000 to 900000\n\
+                 next: unset it, or set such a number"
+            )
+        );
+    }
 }
 
 #[test]

@@ -97,6 +97,19 @@ fn s08_tests_that_change_the_tree_are_refused() {
 }
 
 #[test]
+fn a_failed_test_that_changes_the_tree_is_told_as_a_failed_test_and_not_healed() {
+    let stage = Stage::new(&Setup::testing("echo 1 of 2 failed; touch src/new.py; exit 1"), nobody());
+    stage.change();
+    let said = stage.ship(&[]);
+    assert_snapshot!(said.text(&stage), @r"
+    exit 1 tests-failed: test step `unit` (sh -c echo 1 of 2 failed; touch src/new.py; exit 1) failed: exit 1; then dirty-tree: not committed: src/new.py
+    next: mend the tests, commit, then ship again
+    ");
+    assert!(said.events().iter().any(|event| event["event"] == "test_failed"), "{}", said.stdout);
+    assert_eq!(stage.model.requests().len(), 0);
+}
+
+#[test]
 fn s08_tests_that_commit_are_refused() {
     assert_snapshot!(check("git commit --quiet --allow-empty --message sneaked"), @r"
     exit 1 branch-moved: refs/heads/main moved to ID meanwhile

@@ -1,4 +1,5 @@
-//! The policy of this repository: readable, and it lets nothing be healed that decides a push.
+//! The policy of this repository: readable, and it lets nothing be healed that steers. What decides is
+//! held against it by `cargo xtask tidy`, which knows the dependencies.
 
 use verdict::Policy;
 use verdict::policy::RefClass;
@@ -13,22 +14,10 @@ fn the_policy_of_this_repository_protects_main_and_wants_its_tests() {
 }
 
 #[test]
-fn a05_what_decides_a_push_here_is_never_healed() {
+fn a05_what_steers_this_repository_is_never_healed() {
     let policy = Policy::parse(FILE).expect("configs/ship.toml is a policy");
-    let deciding = [
-        "bins/push-gate/src/run.rs",
-        "bins/install-hooks/src/run.rs",
-        "crates/verdict/src/gate/mod.rs",
-        "crates/rules/src/lib.rs",
-        "crates/repo/src/facts.rs",
-        "crates/hooks/src/install.rs",
-        "xtask/src/ci.rs",
-        "configs/ship.toml",
-        ".githooks/pre-push",
-        ".ci/run",
-    ];
-    for path in deciding {
+    for path in ["configs/ship.toml", ".githooks/pre-push", ".ci/run", "Cargo.toml", "clippy.toml"] {
         assert!(!policy.healable(path.as_bytes(), &|_| false), "{path}");
     }
-    assert!(policy.healable(b"crates/ship/src/steps.rs", &|_| false));
+    assert!(policy.healable(b"docs/operating.md", &|_| false));
 }
