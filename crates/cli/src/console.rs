@@ -97,7 +97,7 @@ impl Console {
 
     pub(crate) fn failure(&self, failure: &Failure) {
         if self.json {
-            let _ = self.stdout(format!("{}\n", failure.json()).as_bytes());
+            let _ = self.stdout(format!("{}\n", json_line(failure)).as_bytes());
         }
         let _ = writeln!(io::stderr(), "{}", failure.text());
     }

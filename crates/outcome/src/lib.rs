@@ -4,7 +4,8 @@
 
 use std::borrow::Cow;
 
-use serde_json::{Value, json};
+use serde::ser::SerializeStruct as _;
+use serde::{Serialize, Serializer};
 
 /// Exit codes shared by every program. Documented in `docs/exit-codes.md`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -83,13 +84,26 @@ pub struct Failure {
     pub reason: String,
     /// What to do next, for a person.
     pub next: String,
+    /// The single reasons, where there are several; [`Failure::reason`] tells them too.
+    pub refusals: Vec<Refusal>,
+}
+
+/// One of several reasons of a failure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Refusal {
+    /// A stable kebab-case word that programs can match on.
+    pub class: &'static str,
+    /// What it is about and why, for a person.
+    pub reason: String,
+    /// What to do next, for a person.
+    pub next: String,
 }
 
 macro_rules! constructors {
     ($($(#[$doc:meta])* $name:ident => $exit:ident),* $(,)?) => {$(
         $(#[$doc])*
         pub fn $name(class: impl Into<Cow<'static, str>>, reason: impl Into<String>, next: impl Into<String>) -> Self {
-            Self { exit: Exit::$exit, class: class.into(), reason: reason.into(), next: next.into() }
+            Self { exit: Exit::$exit, class: class.into(), reason: reason.into(), next: next.into(), refusals: vec![] }
         }
     )*};
 }
@@ -120,17 +134,22 @@ impl Failure {
     pub fn text(&self) -> String {
         printable(&format!("{}: {}\nnext: {}", self.class, self.reason, self.next))
     }
+}
 
-    /// The failure as one JSON object, as `--json` prints it.
-    #[must_use]
-    pub fn json(&self) -> Value {
-        json!({
-            "schema": 1,
-            "status": self.exit.status(),
-            "class": self.class,
-            "reason": self.reason,
-            "next": self.next,
-        })
+/// The object that `--json` prints: `{"schema":1,"status","class","reason","next"}`, and `refusals` where there are some.
+impl Serialize for Failure {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let some = !self.refusals.is_empty();
+        let mut failure = serializer.serialize_struct("Failure", 5 + usize::from(some))?;
+        failure.serialize_field("schema", &1)?;
+        failure.serialize_field("status", self.exit.status())?;
+        failure.serialize_field("class", &self.class)?;
+        failure.serialize_field("reason", &self.reason)?;
+        failure.serialize_field("next", &self.next)?;
+        if some {
+            failure.serialize_field("refusals", &self.refusals)?;
+        }
+        failure.end()
     }
 }
 
@@ -183,7 +202,14 @@ mod tests {
         ship-locked: another ship runs here (pid 12)
         next: wait for it, then ship again
         ");
-        assert_snapshot!(failure.json(), @r#"{"class":"ship-locked","next":"wait for it, then ship again","reason":"another ship runs here (pid 12)","schema":1,"status":"busy"}"#);
+        assert_snapshot!(serde_json::to_string(&failure).unwrap(), @r#"{"schema":1,"status":"busy","class":"ship-locked","reason":"another ship runs here (pid 12)","next":"wait for it, then ship again"}"#);
+    }
+
+    #[test]
+    fn several_reasons_are_told_one_by_one_as_json() {
+        let one = Refusal { class: "no-verdict", reason: "no verdict".into(), next: "ship".into() };
+        let failure = Failure { refusals: vec![one], ..Failure::refused("push-blocked", "1 reason", "mend it") };
+        assert_snapshot!(serde_json::to_string(&failure).unwrap(), @r#"{"schema":1,"status":"refused","class":"push-blocked","reason":"1 reason","next":"mend it","refusals":[{"class":"no-verdict","reason":"no verdict","next":"ship"}]}"#);
     }
 
     #[test]

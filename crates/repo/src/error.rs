@@ -118,6 +118,12 @@ pub enum RepoError {
         /// What else was said, escaped.
         said: String,
     },
+    /// The pre-push hook of this repository refused a push: the gate, or the hook that was there before it.
+    #[error("the pre-push hook refused: {said}")]
+    Hook {
+        /// What was said, escaped.
+        said: String,
+    },
     /// Git answered something that it never answers.
     #[error("`{call}` answered what cannot be read: {why}")]
     Answer {
@@ -178,6 +184,8 @@ impl RepoError {
             Self::Git { network: true, .. } => "git-remote-failed",
             Self::Git { .. } => "git-failed",
             Self::Declined { .. } => "remote-declined",
+            Self::Hook { said } if by_former_hook(said) => "former-hook",
+            Self::Hook { .. } => "push-blocked",
             Self::Answer { .. } => "git-answer",
             Self::Hostile { .. } => "hostile-files",
             Self::Io { .. } | Self::Host(_) => "io",
@@ -203,11 +211,20 @@ impl RepoError {
             Self::Git { network: true, .. } => "check the network and your access to the remote, then try again",
             Self::Git { .. } => "do what git says, then try again",
             Self::Declined { .. } => "do what the remote says, then try again",
+            Self::Hook { said } if by_former_hook(said) => {
+                "do what the hook says that was there before the gate, then try again"
+            }
+            Self::Hook { .. } => "do what the gate says, then try again",
             Self::Answer { .. } => "check the installed git (2.40 or later), then try again",
             Self::Hostile { .. } => "remove what is there, then try again",
             Self::Io { .. } | Self::Host(_) => "check that the path exists and its permissions, then try again",
         }
     }
+}
+
+/// The gate hands on after a push has passed, and then begins its refusal with the class.
+fn by_former_hook(said: &str) -> bool {
+    said.lines().any(|line| line.starts_with("former-hook: "))
 }
 
 impl From<RepoError> for Failure {
@@ -224,6 +241,7 @@ impl From<RepoError> for Failure {
             RepoError::Forged { .. }
             | RepoError::Malformed { .. }
             | RepoError::Hostile { .. }
+            | RepoError::Hook { .. }
             | RepoError::Declined { .. } => Self::refused(class, reason, next),
             _ => Self::not_ready(class, reason, next),
         }

@@ -98,7 +98,7 @@ impl Git<'_> {
     ///
     /// # Errors
     /// [`RepoError::Moved`] when an update is no fast-forward, or a ref does not hold afterwards what was pushed;
-    /// [`RepoError::Declined`]; those of git.
+    /// [`RepoError::Declined`]; [`RepoError::Hook`]; those of git.
     pub fn push(&self, remote: &str, pass: Pass, hooks: Option<&Path>) -> Result<Pushed, RepoError> {
         self.check_remote(remote)?;
         let updates = pass.updates();
@@ -107,8 +107,9 @@ impl Git<'_> {
             let cmd = self.push_command(remote, updates, hooks)?;
             let output = self.host.run(&cmd).map_err(|error| self.explain(error))?;
             if !output.success() {
+                let refused = declined(&output).or_else(|| hooks.and_then(|_| refused_by_hook(&output)));
                 let stderr = [&output.stdout[..], &output.stderr].concat();
-                return Err(declined(&output).unwrap_or_else(|| failed(&cmd, &Output { stderr, ..output }, true)));
+                return Err(refused.unwrap_or_else(|| failed(&cmd, &Output { stderr, ..output }, true)));
             }
         }
         let mut refs = Vec::with_capacity(updates.len());
@@ -184,4 +185,13 @@ fn declined(output: &Output) -> Option<RepoError> {
     let updates: Vec<_> = output.stdout.split(|byte| *byte == b'\n').filter_map(declined).collect();
     let said = escape_text(output.stderr_text().as_bytes());
     (!updates.is_empty()).then(|| RepoError::Declined { updates: updates.join(", "), said })
+}
+
+/// What was said of a push that a pre-push hook refused. Git has reached the remote by then: it exits with 1, not with
+/// the 128 of a remote that it cannot reach, and reports no ref that was rejected (transport_push() in its transport.c).
+fn refused_by_hook(output: &Output) -> Option<RepoError> {
+    let rejected = output.stdout.split(|byte| *byte == b'\n').any(|line| line.starts_with(b"!\t"));
+    let said = [output.stdout_text(), output.stderr_text()].join("\n");
+    let is_refusal = output.status == host::Status::Exited(1) && !rejected;
+    is_refusal.then(|| RepoError::Hook { said: escape_text(said.trim().as_bytes()) })
 }

@@ -160,7 +160,7 @@ impl Serialize for End {
             Self::NothingToDo => "nothing_to_do",
             Self::Approved => "approved",
             Self::Pushed => "pushed",
-            Self::Failed(failure) => return failure.json().serialize(serializer),
+            Self::Failed(failure) => return failure.serialize(serializer),
         };
         let mut end = serializer.serialize_struct("End", 2)?;
         end.serialize_field("schema", &1)?;

@@ -126,7 +126,7 @@ fn what_cannot_be_decided_has_an_exit_code_of_its_own() {
     "#);
     assert_snapshot!(with(&["verify", "--range", "HEAD..HEAD", "--json"]), @r#"
     exit 1
-    {"class":"push-blocked","next":"mend every reason above, then push again","reason":"PUSH BLOCKED\n<id>..<id>: there is no reviewed commit to push [nothing-reviewed]\n  next: drop the baseline commit, or commit something and ship it\n<id>..<id>: no verdict for this range [no-verdict]\n  next: review this range: ship","schema":1,"status":"refused"}
+    {"schema":1,"status":"refused","class":"push-blocked","reason":"PUSH BLOCKED\n<id>..<id>: there is no reviewed commit to push [nothing-reviewed]\n  next: drop the baseline commit, or commit something and ship it\n<id>..<id>: no verdict for this range [no-verdict]\n  next: review this range: ship","next":"mend every reason above, then push again","refusals":[{"class":"nothing-reviewed","reason":"<id>..<id>: there is no reviewed commit to push","next":"drop the baseline commit, or commit something and ship it"},{"class":"no-verdict","reason":"<id>..<id>: no verdict for this range","next":"review this range: ship"}]}
     push-blocked: PUSH BLOCKED
     <id>..<id>: there is no reviewed commit to push [nothing-reviewed]
       next: drop the baseline commit, or commit something and ship it

@@ -311,6 +311,22 @@ fn s06_a_remote_that_moves_during_a_run_is_not_overwritten() {
 }
 
 #[test]
+fn a_hook_that_was_there_before_the_gate_and_refuses_is_named() {
+    let stage = Stage::with_codex(&Setup::default(), mending());
+    executable(&stage.path("work/.git/hooks/pre-push"), "#!/bin/sh\necho not on a Friday\nexit 3\n");
+    stage.install();
+    let (before, head) = (stage.remote_main(), stage.change());
+    assert_snapshot!(stage.ship(&[]).text(&stage), @r"
+    exit 1 former-hook: the pre-push hook refused: not on a Friday
+    former-hook: STAGE/work/.git/hooks/pre-push.former: it ended with exit code 3
+    next: see what that hook said; it was there before the gate
+    error: failed to push some refs to 'STAGE/remote.git'
+    next: do what the hook says that was there before the gate, then try again
+    ");
+    assert_eq!((stage.remote_main(), stage.git(&["rev-parse", "HEAD"])), (before, head));
+}
+
+#[test]
 fn a_plain_git_push_of_what_was_not_reviewed_is_blocked_by_the_hook() {
     let stage = Stage::with_codex(&Setup::default(), mending());
     stage.install();

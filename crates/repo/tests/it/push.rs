@@ -123,18 +123,39 @@ fn g05_a_rewind_of_an_open_ref_is_not_forced_by_the_lease() {
     assert_eq!(f.git_in(&f.remote(), &["rev-parse", "topic"]), new.as_str());
 }
 
-#[test]
-fn g08_the_named_hook_runs_and_can_refuse() {
+/// How a push ends whose pre-push hook is `script`.
+fn hooked(script: &str) -> String {
     let (f, old, new) = approved();
     let hooks = f.dir().join("hooks");
     std::fs::create_dir(&hooks).unwrap();
-    std::fs::write(hooks.join("pre-push"), "#!/bin/sh\necho PUSH BLOCKED >&2\nexit 1\n").unwrap();
+    std::fs::write(hooks.join("pre-push"), format!("#!/bin/sh\n{script}\n")).unwrap();
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(hooks.join("pre-push"), mode).unwrap();
     let repo = f.repo();
     let pass = pass(&f, &new, &old, "refs/heads/main");
-    let error = f.acts(&repo).push("origin", pass, Some(&hooks)).unwrap_err().to_string();
-    assert!(error.contains("PUSH BLOCKED"), "{error}");
+    let failure = Failure::from(f.acts(&repo).push("origin", pass, Some(&hooks)).unwrap_err());
+    assert_eq!(f.git_in(&f.remote(), &["rev-parse", "main"]), old.as_str());
+    format!("exit {} {}", failure.exit.code(), failure.text()).replace(&f.dir().display().to_string(), "~")
+}
+
+#[test]
+fn g08_the_named_hook_runs_and_can_refuse() {
+    assert_snapshot!(hooked("echo PUSH BLOCKED >&2; exit 1"), @r"
+    exit 1 push-blocked: the pre-push hook refused: PUSH BLOCKED
+    error: failed to push some refs to '~/remote.git'
+    next: do what the gate says, then try again
+    ");
+    assert_snapshot!(hooked("echo not today; echo 'former-hook: HOOK: it ended with exit code 3' >&2; exit 1"), @r"
+    exit 1 former-hook: the pre-push hook refused: not today
+    former-hook: HOOK: it ended with exit code 3
+    error: failed to push some refs to '~/remote.git'
+    next: do what the hook says that was there before the gate, then try again
+    ");
+    assert_snapshot!(hooked("kill -KILL $$"), @r"
+    exit 1 push-blocked: the pre-push hook refused: error: ~/hooks/pre-push died of signal 9
+    error: failed to push some refs to '~/remote.git'
+    next: do what the gate says, then try again
+    ");
 }
 
 #[test]
