@@ -52,14 +52,12 @@ pub struct Context {
 
 /// Parses the arguments, `--json` among them, runs the program and gives its exit code.
 ///
-/// Wrong arguments exit with 2 and a panic with 70; `--help` and `--version` with 0.
+/// Wrong arguments exit with 2, class `arguments`, and a panic with 70; `--help` and `--version` with 0.
 pub fn main<A: Parser>(run: impl FnOnce(A, &Context) -> Result<Exit, Failure>) -> ExitCode {
-    let (args, json) = match parse(std::env::args_os()) {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let (args, json) = match parse(&words) {
         Ok(parsed) => parsed,
-        Err(error) => {
-            let _ = error.print();
-            return if error.use_stderr() { Exit::Usage.code() } else { Exit::Done.code() }.into();
-        }
+        Err(error) => return unparsed(&words, &error).code().into(),
     };
     let cancel = Cancel::default();
     let console = Console::new(json);
@@ -78,11 +76,35 @@ pub fn main<A: Parser>(run: impl FnOnce(A, &Context) -> Result<Exit, Failure>) -
 }
 
 /// The program's own arguments, and whether `--json` is among them.
-fn parse<A: Parser>(words: impl Iterator<Item = OsString>) -> Result<(A, bool), clap::Error> {
+fn parse<A: Parser>(words: &[OsString]) -> Result<(A, bool), clap::Error> {
     let json = Arg::new("json").long("json").global(true).action(ArgAction::SetTrue).help("Print JSON instead of text");
     let mut matches = A::command().arg(json).try_get_matches_from(words)?;
     let json = matches.get_flag("json");
     Ok((A::from_arg_matches_mut(&mut matches)?, json))
+}
+
+/// Shows `--help`, `--version` and what is wrong with the arguments. Whether JSON is wanted has to be seen without
+/// having parsed them; what follows `--` belongs to another program.
+fn unparsed(words: &[OsString], error: &clap::Error) -> Exit {
+    if !error.use_stderr() {
+        let _ = error.print();
+        return Exit::Done;
+    }
+    if words.iter().take_while(|word| *word != "--").any(|word| word == "--json") {
+        Console::new(true).failure(&wrong(error));
+    } else {
+        let _ = error.print();
+    }
+    Exit::Usage
+}
+
+/// What clap says, without how the program is used: that is in `--help`.
+fn wrong(error: &clap::Error) -> Failure {
+    let text = error.to_string();
+    let is_usage = |part: &&str| part.starts_with("Usage: ") || part.starts_with("For more information");
+    let parts: Vec<&str> = text.split("\n\n").map(str::trim_end).take_while(|part| !is_usage(part)).collect();
+    let reason = parts.join("\n");
+    Failure::usage("arguments", reason.strip_prefix("error: ").unwrap_or(&reason), "see --help")
 }
 
 /// The first signal asks to stop, so that what runs can be cleaned up; a second one ends the process at once.
@@ -121,6 +143,25 @@ fn caught(run: impl FnOnce() -> Result<Exit, Failure>) -> Result<Exit, Failure> 
 mod tests {
     use super::*;
     use insta::assert_snapshot;
+
+    #[derive(Parser)]
+    #[command(name = "tool")]
+    struct Args {
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10))]
+        _count: u32,
+    }
+
+    #[test]
+    fn wrong_arguments_are_a_failure_as_any_other() {
+        let check = |words: &[&str]| {
+            let words: Vec<OsString> = words.iter().map(OsString::from).collect();
+            let error = parse::<Args>(&words).err().unwrap();
+            serde_json::to_string(&wrong(&error)).unwrap()
+        };
+        assert_snapshot!(check(&["tool", "--json"]), @r#"{"schema":1,"status":"usage","class":"arguments","reason":"the following required arguments were not provided:\n  --count <COUNT>","next":"see --help"}"#);
+        assert_snapshot!(check(&["tool", "--count=11"]), @r#"{"schema":1,"status":"usage","class":"arguments","reason":"invalid value '11' for '--count <COUNT>': 11 is not in 1..=10","next":"see --help"}"#);
+        assert_snapshot!(check(&["tool", "--count=1", "--cuont"]), @r#"{"schema":1,"status":"usage","class":"arguments","reason":"unexpected argument '--cuont' found\n  tip: a similar argument exists: '--count'","next":"see --help"}"#);
+    }
 
     #[test]
     fn a_panic_is_a_bug_with_an_exit_code_of_its_own() {

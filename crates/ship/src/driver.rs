@@ -10,15 +10,19 @@ use repo::{PolicySource, Repo, push_blocked, push_facts, range_facts};
 use serde::Serialize;
 use verdict::Oid;
 use verdict::gate::{Pass, Update, judge, judge_range};
-use verdict::schema::{Decision, TestRun};
+use verdict::policy::PATH;
+use verdict::schema::{Decision, Finding, TestRun};
 
 use crate::heal;
 use crate::journal::{Entry, Journal};
-use crate::machine::{Command, End, Event, Limits, Next, Remote, START, State, next};
-use crate::progress::Progress;
-use crate::review::{Manner, healable, in_history, review};
+use crate::machine::{Command, End, Event, Limits, Next, Remote, START, State, Unapproved, next};
+use crate::progress::{Progress, line_of};
+use crate::review::{Manner, check_reviewer, healable, in_history, review};
 use crate::session::{Session, state_dir};
 use crate::steps::{self, Heard, Tests, default_steps};
+
+/// Blockers told at the end of a run; a person reads the rest above or in the record.
+const TOLD: usize = 5;
 
 /// Hears what a run does while it goes.
 pub type Told = Arc<dyn Fn(Progress) + Send + Sync>;
@@ -97,7 +101,7 @@ impl Run<'_> {
             journal.write(self.session.host, &Entry::new(&self.session.target, since.as_str(), round, state))?;
             self.announce(state);
             let event = self.perform(command, round).unwrap_or_else(Event::Stopped);
-            match next(state, event, self.options.limits) {
+            match next(state, event, self.limits()) {
                 Next::Do(at, then) => (state, command) = (at, then),
                 Next::End(end) => return Ok(end),
             }
@@ -111,6 +115,21 @@ impl Run<'_> {
         let Some(entry) = interrupted.filter(same) else { return 1 };
         (self.told)(Progress::Resumed { at: entry.state });
         entry.round.clamp(1, self.options.limits.rounds)
+    }
+
+    /// Nothing is healed where the policy names nothing that may be.
+    fn limits(&self) -> Limits {
+        let Limits { heal, .. } = self.options.limits;
+        Limits { heal: heal && !self.session.policy.heal.paths.is_empty(), ..self.options.limits }
+    }
+
+    /// The failure that a heal would have been for, where one was wanted and the policy has none.
+    fn unhealed(&self, failure: Failure) -> Failure {
+        if self.limits().heal == self.options.limits.heal {
+            return failure;
+        }
+        let next = format!("{}; the policy lets nothing be healed (heal.paths in {PATH})", failure.next);
+        Failure { next, ..failure }
     }
 
     fn announce(&self, state: State) {
@@ -135,6 +154,10 @@ impl Run<'_> {
     fn observe(&self, round: u32) -> Result<Event, Failure> {
         let remote = self.session.standing;
         let approved = remote == Remote::IsBehind && self.is_approved()?;
+        let Options { manner, limits, .. } = self.options;
+        if remote == Remote::IsBehind && !approved && limits.unapproved == Unapproved::Test && !manner.simulated {
+            check_reviewer(&self.session, manner.interactive)?;
+        }
         Ok(Event::Observed { remote, approved, round })
     }
 
@@ -172,12 +195,20 @@ impl Run<'_> {
                     return Err(Failure { reason, ..failure });
                 }
                 self.complaint = format!("{}\n\n{output}", failure.reason);
-                Ok(Event::TestsFailed(failure))
+                let reason = format!("{}\n{}", failure.reason, steps::end_of(&output)).trim_end().to_owned();
+                Ok(Event::TestsFailed(self.unhealed(Failure { reason, ..failure })))
             }
         }
     }
 
     fn review(&mut self) -> Result<Event, Failure> {
+        if self.session.is_gated() && self.session.policy.tests.required && self.tests.is_empty() {
+            return Err(Failure::refused(
+                "tests-required",
+                "the policy requires tests, and a review without them is no approval",
+                "run ship; to push nothing, ship --no-push",
+            ));
+        }
         let told = |progress| (self.told)(progress);
         let reviewed = review(&self.session, self.options.manner, std::mem::take(&mut self.tests), self.spent, &told)?;
         self.spent = reviewed.spent;
@@ -187,10 +218,9 @@ impl Run<'_> {
             Decision::Approved => Ok(Event::Approved),
             Decision::Blocked => {
                 self.complaint = heal::complaint_of(blockers);
-                Ok(Event::Blocked {
-                    failure: blocked(blockers.len(), reviewed.in_history),
-                    healable: reviewed.healable,
-                })
+                let failure = blocked(blockers, reviewed.in_history);
+                let failure = if reviewed.healable { self.unhealed(failure) } else { failure };
+                Ok(Event::Blocked { failure, healable: reviewed.healable })
             }
         }
     }
@@ -250,10 +280,15 @@ impl Run<'_> {
 const IN_HISTORY: &str =
     "what is in the history stays there: rewrite the commits (git rebase -i), replace leaked keys, then ship again";
 
-fn blocked(count: usize, in_history: bool) -> Failure {
-    let plural = if count == 1 { "" } else { "s" };
+fn blocked(blockers: &[Finding], in_history: bool) -> Failure {
+    let (count, plural) = (blockers.len(), if blockers.len() == 1 { "" } else { "s" });
+    let mut reason = format!("the review has {count} blocker{plural}");
+    reason.extend(blockers.iter().take(TOLD).map(|blocker| format!("\n- {}", line_of(blocker))));
+    if count > TOLD {
+        reason += &format!("\n- and {} more", count - TOLD);
+    }
     let next = if in_history { IN_HISTORY } else { "mend what the verdict names, commit, then ship again" };
-    Failure::refused("blocked", format!("the review has {count} blocker{plural}"), next)
+    Failure::refused("blocked", reason, next)
 }
 
 /// What [`autoheal`] did.
@@ -287,7 +322,11 @@ pub fn autoheal(host: &dyn Host, dir: &Path, options: &Options, told: &Told) -> 
     let verdicts = session.store().list(&session.since_or_zero(), &session.head)?;
     let blocking = verdicts.into_iter().filter_map(Result::ok).find(|verdict| verdict.verdict == Decision::Blocked);
     let Some(verdict) = blocking else {
-        return Err(Failure::refused("nothing-to-heal", "no verdict blocks HEAD", "run review-auto --no-push first"));
+        return Err(Failure::refused(
+            "nothing-to-heal",
+            "no verdict blocks HEAD",
+            "run ship --no-push --no-heal first",
+        ));
     };
     mendable(&session)?;
     let complaint = heal::complaint_of(&verdict.blockers);

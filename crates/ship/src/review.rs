@@ -2,13 +2,13 @@
 
 use jiff::Timestamp;
 use outcome::Failure;
-use repo::Collected;
+use repo::{Collected, Commit, new_commits};
 use review_bundle::{Bundle, Ledger, Limits, PacketError};
 use reviewer::{Answered, Codex, Options, Part, Program, Reviewer, Scope};
 use rules::{Finding, Rule, Severity};
 use verdict::aggregate::{self, Aggregate, RuleFindings};
 use verdict::schema::{self, CodexCli, Decision, Meta, ReviewMode, ReviewerId, TestRun, Verdict};
-use verdict::{Sha256, policy};
+use verdict::{Oid, Sha256, policy};
 
 use crate::progress::Progress;
 use crate::record::{self, Record, Tokens};
@@ -69,11 +69,7 @@ pub(crate) fn review(
     let objects = session.repo.objects();
     let collected = repo::collect(objects, session.since.as_ref(), &session.head, &session.policy)?;
     if collected.bundle.is_empty() {
-        return Err(Failure::refused(
-            "empty-range",
-            "the commits change nothing",
-            "drop the empty commits, then ship again",
-        ));
+        return Err(empty(session)?);
     }
     let plan = plan(&collected.bundle, &session.policy.review, manner.size_cap)?;
     let now = timestamp(session)?;
@@ -92,6 +88,26 @@ pub(crate) fn review(
     });
     let (healable, in_history) = (healable(&collected, &session.policy), in_history(&collected));
     Ok(Reviewed { healable, in_history, spent: decided.spent, verdict })
+}
+
+/// Why there is nothing to review, and what to do about it.
+fn empty(session: &Session<'_>) -> Result<Failure, Failure> {
+    let since = session.since.as_ref();
+    let tree = |id: &Oid| Commit::read(session.repo.objects(), id).map(|commit| commit.tree());
+    let nothing = session.repo.objects().empty_tree();
+    let mut changes = false;
+    for commit in new_commits(session.repo.objects(), since, &session.head)? {
+        let before = commit.parents().first().map_or_else(|| Ok(nothing.clone()), tree)?;
+        changes |= before != commit.tree();
+    }
+    let (reason, next) = match since {
+        Some(since) if changes => (
+            "the commits undo each other: together they change nothing".to_owned(),
+            format!("commit what is to stay, or drop them all (git reset --keep {since}), then ship again"),
+        ),
+        _ => ("the commits change nothing".to_owned(), "drop the empty commits, then ship again".to_owned()),
+    };
+    Ok(Failure::refused("empty-range", reason, next))
 }
 
 fn timestamp(session: &Session<'_>) -> Result<Timestamp, Failure> {
@@ -173,6 +189,20 @@ fn decide(
         answered: reviewed.answers,
         tokens,
     })
+}
+
+/// What a review will need is here, so that nobody waits for tests to learn that it is not. No model is asked, and the
+/// key is let go again: what is asked for at a terminal is asked for then.
+///
+/// # Errors
+/// Not ready, as [`codex`].
+pub(crate) fn check_reviewer(session: &Session<'_>, interactive: bool) -> Result<(), Failure> {
+    let host = session.host;
+    Program::find(host)?.check_pins(&session.policy.review)?;
+    match openai_key::find(host, &openai_key::Keyring::of_session(host)) {
+        Err(openai_key::KeyError::Missing(_)) if interactive => Ok(()),
+        found => Ok(found.map(drop)?),
+    }
 }
 
 /// The Codex CLI of this machine, with the key, as the policy wants it used.

@@ -15,6 +15,10 @@ use verdict::schema::TestRun;
 /// How much of a failed step's output is kept for a person and for the healer, in bytes.
 const OUTPUT_CAP: usize = 60 << 10;
 
+/// How much of it a failure tells.
+const END_LINES: usize = 10;
+const END_CHARS: usize = 1000;
+
 /// The files whose presence in the root of the tree tells the kind of project, and the step that tests it.
 const KINDS: &[(&[&str], &str, &[&str])] = &[
     (&["Cargo.toml"], "rust", &["cargo", "test", "--workspace"]),
@@ -168,6 +172,14 @@ fn record(step: &TestStep, output: &Output) -> TestRun {
     }
 }
 
+/// The last lines of what a step wrote.
+pub(crate) fn end_of(output: &str) -> String {
+    let lines: Vec<&str> = output.trim_end().lines().collect();
+    let end = lines[lines.len().saturating_sub(END_LINES)..].join("\n");
+    let surplus = end.chars().count().saturating_sub(END_CHARS);
+    end.chars().skip(surplus).collect()
+}
+
 fn text_of(output: &Output) -> String {
     let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
     text.push_str(&String::from_utf8_lossy(&output.stderr));
@@ -234,6 +246,14 @@ mod tests {
         for name in ["OPENAI_API_KEY", "CODEX_API_KEY", "GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE"] {
             assert!(withheld.contains(name), "{name}");
         }
+    }
+
+    #[test]
+    fn the_end_of_an_output_is_bounded() {
+        let lines: String = (1..=20).map(|number| format!("line {number}\n")).collect();
+        assert_snapshot!(end_of(&lines).replace('\n', ", "), @"line 11, line 12, line 13, line 14, line 15, line 16, line 17, line 18, line 19, line 20");
+        assert_eq!(end_of(&"é".repeat(5000)).chars().count(), END_CHARS);
+        assert_eq!(end_of("\n"), "");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::fs;
 use fake_model::{Ending, Reply};
 use insta::assert_snapshot;
 
-use crate::stage::{Setup, Stage, run};
+use crate::stage::{Setup, Stage, nobody, run};
 
 /// Ships a commit to a model that always gives this reply.
 fn check(reply: Reply) -> String {
@@ -48,6 +48,28 @@ fn r08_a_codex_without_a_version() {
     exit 3 codex-missing: STAGE/bin/codex is a script, and the native codex program it starts was not found
     next: install it: npm install --global @openai/codex
     ");
+}
+
+#[test]
+fn what_a_review_needs_is_looked_for_before_the_tests_run() {
+    let stage = Stage::new(&Setup::testing("touch ../tested"), nobody());
+    stage.change();
+    assert_snapshot!(stage.ship(&[]).text(&stage), @r"
+    exit 3 codex-missing: no program `codex` was found on PATH
+    next: install it: npm install --global @openai/codex
+    ");
+    stage.provide_codex();
+    let without_key = run(stage.program("ship").arg("--json").env_remove("OPENAI_API_KEY"));
+    assert_eq!((without_key.code, without_key.end()["class"].as_str()), (Some(3), Some("key-missing")));
+    let policy = fs::read_to_string(stage.path("work/configs/ship.toml")).unwrap();
+    let pinned = policy.replace("[review]\n", "[review]\ncodex_version = \"0.1.0\"\n");
+    stage.write("configs/ship.toml", &pinned);
+    stage.commit("pin codex");
+    stage.git(&["push", "--quiet", "origin", "main"]);
+    stage.write("src/most.py", "MOST = 1\n");
+    stage.commit("most");
+    assert_eq!(stage.ship(&[]).end()["class"], "codex-not-pinned");
+    assert!(!stage.path("tested").exists() && stage.model.requests().is_empty());
 }
 
 #[test]

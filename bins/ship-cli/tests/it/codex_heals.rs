@@ -79,6 +79,7 @@ fn a_link_out_of_the_tree_that_a_heal_makes_is_blocked_by_rule() {
     assert_eq!(verdicts.last().unwrap()["blockers"][0]["path"], "src/passwd");
     assert_snapshot!(said.text(&stage), @r"
     exit 1 blocked: the review has 1 blocker
+    - src/passwd: escaping-symlink: the symbolic link's target is absolute
     next: mend what the verdict names, commit, then ship again
     ");
     assert_eq!(stage.log("origin/main"), "start");
@@ -93,11 +94,30 @@ fn a06_a_healer_that_fails_is_no_heal() {
 }
 
 #[test]
-fn nothing_may_be_healed() {
+fn where_nothing_may_be_healed_the_failure_is_what_a_heal_would_have_been_for() {
     assert_snapshot!(rejected(&[], Reply::status(400)), @r"
-    exit 1 no-heal-paths: the policy lets nothing be healed
-    next: mend it yourself, commit, then ship again
+    exit 1 blocked: the review has 1 blocker
+    - eval( must not be here: +    return eval('name')
+    next: mend what the verdict names, commit, then ship again; the policy lets nothing be healed (heal.paths in configs/ship.toml)
     ");
+    let script = "seq 100 120; echo 'greet.py:2: eval is forbidden'; exit 1";
+    let stage = Stage::with_codex(&Setup { heal: vec![], ..Setup::testing(script) }, mending());
+    stage.defect();
+    assert_snapshot!(stage.ship(&[]).text(&stage), @r"
+    exit 1 tests-failed: test step `unit` (sh -c seq 100 120; echo 'greet.py:2: eval is forbidden'; exit 1) failed: exit 1
+    112
+    113
+    114
+    115
+    116
+    117
+    118
+    119
+    120
+    greet.py:2: eval is forbidden
+    next: mend the tests, commit, then ship again; the policy lets nothing be healed (heal.paths in configs/ship.toml)
+    ");
+    assert_eq!(stage.model.requests().len(), 0);
 }
 
 #[test]
@@ -138,6 +158,7 @@ fn heals_are_bounded() {
     stage.defect();
     assert_snapshot!(stage.ship(&[]).text(&stage), @r"
     exit 1 blocked: the review has 1 blocker
+    - return must not be here: +    return eval('name')
     next: mend what the verdict names, commit, then ship again
     ");
     assert_snapshot!(stage.log("HEAD"), @r"
@@ -155,6 +176,7 @@ fn a_run_that_may_not_heal_stops_at_the_blocker() {
     stage.defect();
     assert_snapshot!(stage.ship(&["--no-heal"]).text(&stage), @r"
     exit 1 blocked: the review has 1 blocker
+    - eval( must not be here: +    return eval('name')
     next: mend what the verdict names, commit, then ship again
     ");
     let once = |stage: &Stage| run(stage.program("ship").arg("--json").env("SHIP_MAX_ATTEMPTS", "1"));
@@ -183,7 +205,7 @@ fn autoheal_mends_what_the_verdict_for_head_blocks() {
     let autoheal = |stage: &Stage| -> Said { run(stage.program("autoheal").arg("--json")) };
     assert_snapshot!(autoheal(&stage).text(&stage), @r"
     exit 1 nothing-to-heal: no verdict blocks HEAD
-    next: run review-auto --no-push first
+    next: run ship --no-push --no-heal first
     ");
     let review = run(stage.program("review-auto").args(["--json", "--no-push"]));
     assert_eq!((review.code, review.end()["class"].as_str()), (Some(1), Some("blocked")));

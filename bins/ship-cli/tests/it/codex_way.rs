@@ -242,6 +242,28 @@ fn review_auto_reviews_and_finishes() {
 }
 
 #[test]
+fn review_auto_asks_nothing_where_the_policy_requires_tests() {
+    let stage = Stage::empty(&Setup::default(), mending());
+    stage.provide_codex();
+    stage.start(&Setup::default());
+    let policy = fs::read_to_string(stage.path("work/configs/ship.toml")).unwrap();
+    stage.write("configs/ship.toml", &policy.replace("schema = 1\n", "schema = 1\n[tests]\nrequired = true\n"));
+    stage.commit("require tests");
+    stage.git(&["push", "--quiet", "origin", "main"]);
+    let head = stage.change();
+    let review = |args: &[&str]| run(stage.program("review-auto").arg("--json").args(args));
+    assert_snapshot!(review(&[]).text(&stage), @r"
+    exit 1 tests-required: the policy requires tests, and a review without them is no approval
+    next: run ship; to push nothing, ship --no-push
+    ");
+    assert_eq!(review(&["--no-push"]).end(), review(&[]).end());
+    assert_eq!(stage.model.requests().len(), 0);
+    assert_eq!(stage.ship(&["--no-push"]).code, Some(0));
+    assert_eq!(review(&[]).code, Some(0), "what was tested and approved is finished");
+    assert_shipped(&stage, &head);
+}
+
+#[test]
 fn g12_finishing_after_a_failed_push_stacks_nothing() {
     let stage = Stage::with_codex(&Setup::default(), mending());
     stage.install();

@@ -180,6 +180,17 @@ fn commits_that_change_nothing() {
 }
 
 #[test]
+fn commits_that_undo_each_other() {
+    let stage = stage();
+    fs::remove_file(stage.path("work/src/more.py")).unwrap();
+    stage.commit("take it back");
+    assert_snapshot!(check(&stage, Stage::ship_simulated), @r"
+    exit 1 empty-range: the commits undo each other: together they change nothing
+    next: commit what is to stay, or drop them all (git reset --keep ID), then ship again
+    ");
+}
+
+#[test]
 fn the_remote_has_it_all() {
     assert_snapshot!(check(&Stage::new(&Setup::default(), nobody()), ship), @"exit 0 nothing_to_do");
 }
@@ -259,13 +270,15 @@ fn g14_a_simulated_verdict_is_named_and_refused() {
 }
 
 #[test]
-fn g14_a_key_in_the_change_is_blocked_by_rule_and_never_healed() {
+fn g14_a_key_in_the_change_is_blocked_by_rule_and_never_healed_nor_shown_to_codex() {
     let stage = stage();
+    stage.provide_codex();
     let leaked = ["AKIA", "Z7VRSQ5TJN2XMPLA"].concat();
     stage.write("src/config.py", &format!("KEY = '{leaked}'\n"));
     stage.commit("configure");
     assert_snapshot!(check(&stage, ship), @r"
     exit 1 blocked: the review has 1 blocker
+    - src/config.py:1: secret: AWS access key: `AKIA…` (20 bytes)
     next: what is in the history stays there: rewrite the commits (git rebase -i), replace leaked keys, then ship again
     ");
     fs::remove_file(stage.path("work/src/config.py")).unwrap();
@@ -273,6 +286,7 @@ fn g14_a_key_in_the_change_is_blocked_by_rule_and_never_healed() {
     // G13: it is in the history.
     assert_snapshot!(check(&stage, ship), @r"
     exit 1 blocked: the review has 1 blocker
+    - src/config.py:1: secret: AWS access key: `AKIA…` (20 bytes)
     next: what is in the history stays there: rewrite the commits (git rebase -i), replace leaked keys, then ship again
     ");
 }
@@ -339,8 +353,9 @@ fn names_that_lie_are_escaped_and_shipped_as_they_are() {
     let stage = stage();
     stage.write("src/a\nb \"q\" \u{202e}.py", "1\n");
     stage.commit("odd names");
-    assert_snapshot!(check(&stage, Stage::ship_simulated), @r"
+    assert_snapshot!(check(&stage, Stage::ship_simulated), @r#"
     exit 1 blocked: the review has 1 blocker
+    - src/a\u{a}b "q" \u{202e}.py: invisible: bidirectional control: the text is shown in another order than it is read in the path (U+202E)
     next: mend what the verdict names, commit, then ship again
-    ");
+    "#);
 }

@@ -25,6 +25,7 @@ fn ship(stage: &Stage) -> Said {
 fn failed_tests_end_a_run_that_may_not_heal() {
     assert_snapshot!(check("echo 1 of 2 tests failed; exit 1"), @r"
     exit 1 tests-failed: test step `unit` (sh -c echo 1 of 2 tests failed; exit 1) failed: exit 1
+    1 of 2 tests failed
     next: mend the tests, commit, then ship again
     ");
 }
