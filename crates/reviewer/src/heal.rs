@@ -76,6 +76,7 @@ impl From<HealFailed> for Failure {
                 reason,
                 "allow unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1), or mend the blockers yourself",
             ),
+            HealFailed::Run(why @ (Why::DiskFull(_) | Why::Budget { .. })) => why.failure(reason),
             HealFailed::Run(_) => {
                 Self::infrastructure("heal-failed", reason, "try again, or mend the blockers yourself")
             }
