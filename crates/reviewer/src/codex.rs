@@ -173,7 +173,7 @@ impl<'a> Codex<'a> {
         let cmd = cmd.args([OsString::from("--output-schema"), schema.into()]);
         let output = self.run(&cmd.args([OsString::from("--output-last-message"), said.clone().into()]))?;
         let said = self.host.read(&said).map_err(|error| Why::not_run(&error.into()))?;
-        acceptance::accept(&output, said)
+        Ok(acceptance::accept(&output, said))
     }
 }
 
@@ -193,8 +193,8 @@ impl Reviewer for Codex<'_> {
         format!("effort={}", self.effort)
     }
 
-    fn ask(&self, prompt: &Prompt) -> Result<Reply, Why> {
-        self.answer(prompt)
+    fn ask(&self, prompt: &Prompt) -> Reply {
+        self.answer(prompt).unwrap_or_else(|why| Reply { text: Err(why), usage: None })
     }
 }
 

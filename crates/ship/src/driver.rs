@@ -77,7 +77,7 @@ struct Run<'a> {
     told: &'a Told,
     /// The steps that ran in this round.
     tests: Vec<TestRun>,
-    /// Tokens spent by the reviews of this run.
+    /// Tokens spent by the reviews and heals of this run.
     spent: u64,
     /// What this round found, for the healer.
     complaint: String,
@@ -197,7 +197,9 @@ impl Run<'_> {
 
     fn heal(&mut self) -> Result<Event, Failure> {
         let told = |progress| (self.told)(progress);
-        self.session.head = heal::heal(&self.session, &self.complaint, self.options.manner.interactive, &told)?;
+        let interactive = self.options.manner.interactive;
+        let mended = heal::heal(&self.session, &self.complaint, interactive, self.spent, &told)?;
+        (self.session.head, self.spent) = (mended.commit, mended.spent);
         Ok(Event::Healed)
     }
 
@@ -291,8 +293,8 @@ pub fn autoheal(host: &dyn Host, dir: &Path, options: &Options, told: &Told) -> 
     };
     mendable(&session)?;
     let complaint = heal::complaint_of(&verdict.blockers);
-    let commit = heal::heal(&session, &complaint, options.manner.interactive, &|progress| told(progress))?;
-    Ok(Mended { schema: 1, status: "healed", commit: commit.to_string() })
+    let mended = heal::heal(&session, &complaint, options.manner.interactive, 0, &|progress| told(progress))?;
+    Ok(Mended { schema: 1, status: "healed", commit: mended.commit.to_string() })
 }
 
 /// A heal can remove what the rules find in the range of `session`. What a reviewer found is left to the healer.

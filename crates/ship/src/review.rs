@@ -139,7 +139,7 @@ fn decide(
             reviewer,
             codex_cli: None,
             answered: vec![],
-            tokens: Tokens::default(),
+            tokens: Tokens { spent, ..Tokens::default() },
             spent,
         });
     }
@@ -150,7 +150,7 @@ fn decide(
             reviewer: None,
             codex_cli: None,
             answered: vec![],
-            tokens: Tokens::default(),
+            tokens: Tokens { spent, ..Tokens::default() },
             spent,
         });
     }
@@ -207,6 +207,7 @@ fn tokens(reviewed: &reviewer::Reviewed) -> Tokens {
         estimated_input: reviewed.answers.iter().map(|answered| answered.tokens).sum(),
         input: reviewed.usage.input,
         output: reviewed.usage.output,
+        spent: reviewed.spent,
         cached_packets: reviewed.answers.iter().filter(|answered| answered.kept).count() as u64,
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use fake_model::Request;
 use insta::assert_snapshot;
 
 use crate::stage::{Said, Setup, Stage, executable, mending, run};
@@ -321,4 +322,43 @@ fn a_plain_git_push_of_what_was_not_reviewed_is_blocked_by_the_hook() {
     assert!(!push(&["origin", ":main"]).status.success(), "G04");
     assert_eq!(stage.ship(&[]).code, Some(0));
     assert_eq!(stage.git(&["rev-parse", "HEAD"]), stage.remote_main());
+}
+
+/// The figures of the last record.
+fn tokens(stage: &Stage) -> String {
+    let packets = fs::read_dir(stage.path("work/review_packets")).unwrap().map(|entry| entry.unwrap().path());
+    let last = packets.filter(|path| path.is_dir()).max().unwrap();
+    let meta: serde_json::Value = serde_json::from_slice(&fs::read(last.join("META.json")).unwrap()).unwrap();
+    let figure = |name: &str| meta["tokens"][name].to_string();
+    format!("input {} output {} spent {}", figure("input"), figure("output"), figure("spent"))
+}
+
+#[test]
+fn what_a_heal_costs_is_counted_and_recorded() {
+    let mend = mending();
+    let script = move |request: &Request| match request.tools().is_empty() {
+        true => mend(request),
+        false => mend(request).usage(2000, 200),
+    };
+    let stage = Stage::with_codex(&Setup::default(), script);
+    stage.defect();
+    assert_eq!(stage.ship(&[]).code, Some(0));
+    // Two reviews, and a heal of two requests.
+    assert_snapshot!(tokens(&stage), @"input 1000 output 100 spent 6600");
+}
+
+#[test]
+fn a_budget_that_ends_within_a_review_ends_the_run_and_the_answers_are_kept() {
+    let review = "max_tokens = 70000\nparallel = 1\nsize_cap_bytes = 1000\npacket_cap_bytes = 1500\n";
+    let mend = mending();
+    let stage = Stage::with_codex(&Setup { review, ..Setup::default() }, move |request| mend(request).usage(65_000, 0));
+    stage.write("src/more.py", &"MORE = 1\n".repeat(150));
+    let head = stage.commit("more");
+    let before = stage.remote_main();
+    let said = stage.ship(&[]);
+    assert_eq!((said.code, said.end()["class"].as_str()), (Some(4), Some("token-budget")), "{}", said.stdout);
+    assert!(said.events().iter().any(|event| event["event"] == "packet"), "{}", said.stdout);
+    assert_eq!((stage.model.requests().len(), stage.heals().len()), (1, 0));
+    assert_eq!((stage.remote_main(), stage.git(&["rev-parse", "HEAD"])), (before, head));
+    assert_eq!((stage.left_over(), stage.git(&["status", "--porcelain"])), (vec![], String::new()));
 }
