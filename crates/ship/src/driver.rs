@@ -42,6 +42,7 @@ pub fn run(host: &dyn Host, dir: &Path, options: &Options, told: &Told) -> Resul
     let repo = Repo::open(dir)?;
     let journal = Journal::lock(&state_dir(&repo))?;
     let interrupted = journal.interrupted(host)?;
+    told(Progress::working("asking the remote what it has"));
     let session = Session::open(host, &repo, options.remote.as_deref())?;
     if interrupted.is_some() {
         heal::remove_copies(&session)?;
@@ -154,13 +155,13 @@ impl Run<'_> {
         let steps = if chosen.is_empty() { default_steps(&self.session.root_names()?) } else { chosen.clone() };
         let told = Arc::clone(self.told);
         let heard: Heard = Arc::new(move |line| told(Progress::working(line)));
-        let outcome = steps::run(self.session.host, &self.session.root, &steps, &heard)?;
+        let passed = |run: &TestRun| {
+            (self.told)(Progress::Tested { name: run.name.clone(), duration_ms: run.duration_ms });
+        };
+        let outcome = steps::run(self.session.host, &self.session.root, &steps, &heard, &passed)?;
         match outcome {
             Tests::Passed(runs) => {
                 self.session.unchanged()?;
-                for run in &runs {
-                    (self.told)(Progress::Tested { name: run.name.clone(), duration_ms: run.duration_ms });
-                }
                 self.tests = runs;
                 Ok(Event::TestsPassed)
             }
@@ -285,6 +286,7 @@ pub fn autoheal(host: &dyn Host, dir: &Path, options: &Options, told: &Told) -> 
     }
     let repo = Repo::open(dir)?;
     let _lock = Journal::lock(&state_dir(&repo))?;
+    told(Progress::working("asking the remote what it has"));
     let session = Session::open(host, &repo, options.remote.as_deref())?;
     let verdicts = session.store().list(&session.since_or_zero(), &session.head)?;
     let blocking = verdicts.into_iter().filter_map(Result::ok).find(|verdict| verdict.verdict == Decision::Blocked);
