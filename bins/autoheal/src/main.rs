@@ -19,8 +19,9 @@ struct Args {
 fn heal(args: Args, cx: &Context) -> Result<Exit, Failure> {
     let limits = Limits { rounds: 1, unapproved: Unapproved::Refuse, heal: true, push: false };
     let options = Options::from_environment(&cx.host, args.route.remote, limits, cx.console.interactive())?;
-    let mended = autoheal(&cx.host, &args.route.place.directory, &options, &teller(&cx.console))?;
-    cx.console.result(&mended)?;
+    let mended = autoheal(&cx.host, &args.route.place.directory, &options, &teller(&cx.console));
+    cx.console.finish();
+    cx.console.result(&mended?)?;
     Ok(Exit::Done)
 }
 

@@ -136,6 +136,28 @@ impl HostError {
     }
 }
 
+/// The disk, or the user's quota of it, is used up.
+pub fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// A program that was run says so, in the words of the C library.
+pub fn says_full(words: &str) -> bool {
+    ["No space left on device", "Disk quota exceeded"].iter().any(|full| words.contains(full))
+}
+
+/// Nothing is wrong but the space.
+pub fn disk_full(reason: impl Into<String>) -> Failure {
+    Failure::infrastructure("disk-full", reason, "free some space, then try again")
+}
+
+impl HostError {
+    /// The disk is full.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if is_full(source))
+    }
+}
+
 impl From<HostError> for Failure {
     fn from(error: HostError) -> Self {
         let reason = error.to_string();
@@ -145,13 +167,27 @@ impl From<HostError> for Failure {
                 reason,
                 format!("install `{program}` or put it on PATH, then try again"),
             ),
-            HostError::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
-                Self::infrastructure("disk-full", reason, "free some space, then try again")
-            }
+            HostError::Io { source, .. } if is_full(&source) => disk_full(reason),
             HostError::Io { .. } => {
                 Self::not_ready("io", reason, "check that the path exists and its permissions, then try again")
             }
             HostError::Unscripted { .. } => Self::bug("unscripted", reason, "script the fake host"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s05_a_full_disk_and_a_full_quota_are_told_as_such() {
+        let class = |kind: io::ErrorKind| {
+            let failure = Failure::from(HostError::Io { path: "/data".into(), source: kind.into() });
+            (failure.class, failure.exit.code())
+        };
+        assert_eq!(class(io::ErrorKind::StorageFull), ("disk-full".into(), 4));
+        assert_eq!(class(io::ErrorKind::QuotaExceeded), ("disk-full".into(), 4));
+        assert_eq!(class(io::ErrorKind::PermissionDenied), ("io".into(), 3));
     }
 }

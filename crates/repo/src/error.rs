@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use host::HostError;
+use host::{HostError, disk_full};
 use outcome::Failure;
 use review_bundle::escape;
 use verdict::Oid;
@@ -110,6 +110,16 @@ pub enum RepoError {
         /// Whether the call needed the network.
         network: bool,
     },
+    /// Git ran and found no room to write.
+    #[error("`{call}` failed ({status}), the disk is full: {stderr}")]
+    Full {
+        /// The call.
+        call: String,
+        /// How it ended.
+        status: String,
+        /// What it said, escaped.
+        stderr: String,
+    },
     /// The remote was reached, and did not take a push.
     #[error("the remote declined {updates}: {said}")]
     Declined {
@@ -183,6 +193,7 @@ impl RepoError {
             Self::NoRemote(_) => "no-remote",
             Self::Git { network: true, .. } => "git-remote-failed",
             Self::Git { .. } => "git-failed",
+            Self::Full { .. } => "disk-full",
             Self::Declined { .. } => "remote-declined",
             Self::Hook { said } if by_former_hook(said) => "former-hook",
             Self::Hook { .. } => "push-blocked",
@@ -210,6 +221,7 @@ impl RepoError {
             Self::NoRemote(_) => "git remote add NAME URL, then try again",
             Self::Git { network: true, .. } => "check the network and your access to the remote, then try again",
             Self::Git { .. } => "do what git says, then try again",
+            Self::Full { .. } => "free some space, then try again",
             Self::Declined { .. } => "do what the remote says, then try again",
             Self::Hook { said } if by_former_hook(said) => {
                 "do what the hook says that was there before the gate, then try again"
@@ -237,6 +249,7 @@ impl From<RepoError> for Failure {
                 Self::usage(class, reason, next)
             }
             RepoError::TooMany { .. } => Self::size_cap(class, reason, next),
+            RepoError::Full { .. } => disk_full(reason),
             RepoError::Git { network: true, .. } | RepoError::Moved { .. } => Self::infrastructure(class, reason, next),
             RepoError::Forged { .. }
             | RepoError::Malformed { .. }

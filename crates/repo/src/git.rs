@@ -6,8 +6,9 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use host::{Cmd, Host, HostError, Output};
+use host::{Cmd, Host, HostError, Output, says_full};
 use review_bundle::{escape, escape_text};
+use rustix::fs::statvfs;
 use verdict::Oid;
 
 use crate::commit::Commit;
@@ -340,12 +341,19 @@ fn configured(cmd: Cmd, settings: impl Iterator<Item = (OsString, &'static str)>
 }
 
 pub(crate) fn failed(cmd: &Cmd, output: &Output, network: bool) -> RepoError {
-    RepoError::Git {
-        call: call(cmd),
-        status: output.status.to_string(),
-        stderr: escape_text(output.stderr_text().as_bytes()),
-        network,
+    let said = output.stderr_text();
+    let (call, status, stderr) = (call(cmd), output.status.to_string(), escape_text(said.as_bytes()));
+    // What the remote lacks is the remote's.
+    let ours = said.lines().filter(|line| !line.starts_with("remote:")).any(says_full);
+    if ours || !network && cmd.variable("GIT_DIR").is_some_and(is_full) {
+        return RepoError::Full { call, status, stderr };
     }
+    RepoError::Git { call, status, stderr, network }
+}
+
+/// Git does not always say why it could not write a file.
+fn is_full(dir: &OsStr) -> bool {
+    statvfs(dir).is_ok_and(|disk| disk.f_blocks > 0 && disk.f_bavail == 0)
 }
 
 /// The call without its settings, as a person would read it.

@@ -7,25 +7,32 @@ use host::{Output, Status};
 use crate::events::{Turn, Usage};
 use crate::not_reviewed::Why;
 
-/// What a reviewer said, taken from a run in which every sign agreed. It is not parsed yet.
+/// What came of a question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reply {
-    /// The last message, byte for byte.
-    pub text: Vec<u8>,
-    /// Tokens as the service counted them, when it told.
+    /// The last message, byte for byte and not parsed yet, from a run in which every sign agreed; else why it is none.
+    pub text: Result<Vec<u8>, Why>,
+    /// Tokens as the service counted them, when it told: what is no answer costs the same.
     pub usage: Option<Usage>,
 }
 
 /// Takes the last message of a run that ended as `output` says. `answer` is the file it was told to write (`-o`),
 /// in a directory that was empty before.
 ///
-/// # Errors
-/// [`Why`] unless it exited with 0, completed exactly one turn, failed none, used no tool, said exactly one message and wrote
-/// the same to the file.
-pub(crate) fn accept(output: &Output, answer: Option<Vec<u8>>) -> Result<Reply, Why> {
-    let turn = ended_well(output)?;
-    let usage = completed(&turn)?;
-    Ok(Reply { text: message(&turn, answer)?, usage })
+/// It is none ([`Why`]) unless the run exited with 0, completed exactly one turn, failed none, used no tool, said exactly
+/// one message and wrote the same to the file.
+pub(crate) fn accept(output: &Output, answer: Option<Vec<u8>>) -> Reply {
+    let said = || {
+        let turn = ended_well(output)?;
+        completed(&turn)?;
+        message(&turn, answer)
+    };
+    Reply { text: said(), usage: cost(output) }
+}
+
+/// What every turn of a run took, however it ended.
+fn cost(output: &Output) -> Option<Usage> {
+    Turn::read(&output.stdout).ok()?.completed.into_iter().flatten().reduce(Usage::plus)
 }
 
 /// The usage and the last words of a run that may act (a heal).
@@ -103,8 +110,9 @@ mod tests {
     }
 
     fn check(output: &Output, answer: Option<&str>) -> String {
-        match accept(output, answer.map(|text| text.as_bytes().to_vec())) {
-            Ok(reply) => format!("{} {:?}", String::from_utf8_lossy(&reply.text), reply.usage.map(Usage::total)),
+        let reply = accept(output, answer.map(|text| text.as_bytes().to_vec()));
+        match reply.text {
+            Ok(text) => format!("{} {:?}", String::from_utf8_lossy(&text), reply.usage.map(Usage::total)),
             Err(why) => why.to_string(),
         }
     }
@@ -146,6 +154,14 @@ mod tests {
         assert_snapshot!(clean(&[SAID, DONE], "{} "), @"the reviewer's answer cannot be trusted: its last message and its answer file differ");
         assert_snapshot!(clean(&[SAID, DONE], " \n"), @"the reviewer's answer cannot be trusted: it said nothing");
         assert_snapshot!(check(&run(Status::Exited(0), &[SAID, DONE]), None), @"the reviewer's answer cannot be trusted: it said nothing");
+    }
+
+    #[test]
+    fn what_is_no_answer_costs_what_it_cost() {
+        let cost = |lines: &[&str]| accept(&run(Status::Exited(0), lines), None).usage.map(Usage::total);
+        assert_eq!(cost(&[SAID, SAID, DONE]), Some(7));
+        assert_eq!(cost(&[SAID, DONE, DONE]), Some(14));
+        assert_eq!(cost(&[SAID]), None);
     }
 
     #[test]

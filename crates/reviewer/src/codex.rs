@@ -152,7 +152,7 @@ impl<'a> Codex<'a> {
 
     /// Runs `cmd`; the key is taken out of what it printed.
     pub(crate) fn run(&self, cmd: &Cmd) -> Result<Output, Why> {
-        let mut output = self.host.run(cmd).map_err(|error| Why::NotRun(error.to_string()))?;
+        let mut output = self.host.run(cmd).map_err(|error| Why::not_run(&error.into()))?;
         for stream in [&mut output.stdout, &mut output.stderr] {
             scrub(stream, self.key.as_bytes());
         }
@@ -160,7 +160,7 @@ impl<'a> Codex<'a> {
     }
 
     fn answer(&self, prompt: &Prompt) -> Result<Reply, Why> {
-        let unusable = |error: NotReady| Why::NotRun(error.to_string());
+        let unusable = |error: NotReady| Why::not_run(&error);
         if prompt.text.chars().count() > MAX_CHARACTERS {
             return Err(Why::TooLong(format!("{} bytes for {}", prompt.text.len(), prompt.packet)));
         }
@@ -172,8 +172,8 @@ impl<'a> Codex<'a> {
         let cmd = cmd.args(["--config", "shell_environment_policy={inherit=\"none\"}", "--sandbox", "read-only"]);
         let cmd = cmd.args([OsString::from("--output-schema"), schema.into()]);
         let output = self.run(&cmd.args([OsString::from("--output-last-message"), said.clone().into()]))?;
-        let said = self.host.read(&said).map_err(|error| Why::NotRun(error.to_string()))?;
-        acceptance::accept(&output, said)
+        let said = self.host.read(&said).map_err(|error| Why::not_run(&error.into()))?;
+        Ok(acceptance::accept(&output, said))
     }
 }
 
@@ -193,8 +193,8 @@ impl Reviewer for Codex<'_> {
         format!("effort={}", self.effort)
     }
 
-    fn ask(&self, prompt: &Prompt) -> Result<Reply, Why> {
-        self.answer(prompt)
+    fn ask(&self, prompt: &Prompt) -> Reply {
+        self.answer(prompt).unwrap_or_else(|why| Reply { text: Err(why), usage: None })
     }
 }
 

@@ -17,6 +17,7 @@ use crate::codex::{Codex, Room, setting};
 use crate::events::Usage;
 use crate::not_reviewed::Why;
 use crate::program::NotReady;
+use crate::tokens::{self, Budget};
 
 /// How long the sandbox may take to show that it works.
 const PREFLIGHT_TIME: Duration = Duration::from_secs(30);
@@ -32,6 +33,10 @@ pub struct Wound<'a> {
     pub complaint: &'a str,
     /// The wall clock.
     pub timeout: Duration,
+    /// The budget of the run in tokens.
+    pub max_tokens: u64,
+    /// What the run has spent of it before.
+    pub spent: u64,
 }
 
 /// A heal that ended in good order. Whether it changed anything is not known here.
@@ -39,6 +44,8 @@ pub struct Wound<'a> {
 pub struct Healed {
     /// Tokens as the service counted them, when it told.
     pub usage: Option<Usage>,
+    /// Tokens against the budget after this heal: counted where the service told, estimated where not.
+    pub spent: u64,
     /// What it said last, made safe to print: for the log.
     pub said: String,
 }
@@ -76,6 +83,7 @@ impl From<HealFailed> for Failure {
                 reason,
                 "allow unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1), or mend the blockers yourself",
             ),
+            HealFailed::Run(why @ (Why::DiskFull(_) | Why::Budget { .. })) => why.failure(reason),
             HealFailed::Run(_) => {
                 Self::infrastructure("heal-failed", reason, "try again, or mend the blockers yourself")
             }
@@ -87,20 +95,23 @@ impl From<HealFailed> for Failure {
 /// Lets codex mend `wound`.
 ///
 /// # Errors
-/// [`HealFailed`] unless the sandbox works and the run exits with 0 after exactly one completed turn.
+/// [`HealFailed`] unless the budget allows the question, the sandbox works and the run exits with 0 after exactly one completed turn.
 pub fn heal(codex: &Codex<'_>, wound: Wound<'_>) -> Result<Healed, HealFailed> {
     let tree = wound.tree.canonicalize().map_err(NotReady::io(wound.tree))?;
     let writable = inside(&tree, wound.writable)?;
+    let prompt = prompt(&writable, wound.complaint, &codex.host().random_hex(16));
+    let tokens = tokens::estimate(&prompt);
+    Budget::new(wound.max_tokens, wound.spent).check(tokens).map_err(HealFailed::Run)?;
     let room = codex.room()?;
     preflight(codex, &room)?;
-    let nonce = codex.host().random_hex(16);
-    let cmd = codex.exec(&room, Tools::Edit, &prompt(&writable, wound.complaint, &nonce))?.dir(&tree);
+    let cmd = codex.exec(&room, Tools::Edit, &prompt)?.dir(&tree);
     let profile = profile(codex, &room, &writable);
     let cmd = cmd.args(["--config", &setting("default_permissions", "heal"), "--config", &profile]);
     let shell = "shell_environment_policy={inherit=\"none\",set={PATH=\"/usr/bin:/bin\"}}";
     let output = codex.run(&cmd.args(["--config", shell]).timeout(wound.timeout)).map_err(HealFailed::Run)?;
     let (usage, said) = acceptance::accept_act(&output).map_err(HealFailed::Run)?;
-    Ok(Healed { usage, said: show::clip(&said, 500) })
+    let spent = wound.spent.saturating_add(usage.map_or(tokens, Usage::total));
+    Ok(Healed { usage, spent, said: show::clip(&said, 500) })
 }
 
 /// The directories that are there, each proved to be a real one below `tree`.

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use host::{Cmd, Host, HostError};
+use host::{Cmd, Host, HostError, disk_full, is_full};
 use outcome::Failure;
 use sha2::{Digest, Sha256 as Hasher};
 use verdict::policy::Review;
@@ -81,6 +81,14 @@ impl NotReady {
         |source| Self::Io { path: path.into(), source }
     }
 
+    pub(crate) fn is_full(&self) -> bool {
+        match self {
+            Self::Io { source, .. } => is_full(source),
+            Self::Host(error) => error.is_full(),
+            _ => false,
+        }
+    }
+
     const fn class(&self) -> &'static str {
         match self {
             Self::Missing | Self::Wrapper(_) => "codex-missing",
@@ -105,7 +113,11 @@ impl NotReady {
 
 impl From<NotReady> for Failure {
     fn from(error: NotReady) -> Self {
-        Self::not_ready(error.class(), error.to_string(), error.next())
+        if error.is_full() {
+            disk_full(error.to_string())
+        } else {
+            Self::not_ready(error.class(), error.to_string(), error.next())
+        }
     }
 }
 

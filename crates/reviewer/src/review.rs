@@ -26,11 +26,9 @@ pub trait Reviewer: Sync {
     /// What else decides its answers, for the key under which they are kept.
     fn settings(&self) -> String;
 
-    /// Its last message on `prompt`, not yet parsed.
-    ///
-    /// # Errors
-    /// [`Why`] for anything but one complete, undisturbed answer.
-    fn ask(&self, prompt: &Prompt) -> Result<Reply, Why>;
+    /// Its last message on `prompt`, not yet parsed, or [`Why`] for anything but one complete, undisturbed answer; and
+    /// what it cost.
+    fn ask(&self, prompt: &Prompt) -> Reply;
 }
 
 /// The bounds of a review.
@@ -107,7 +105,7 @@ pub enum Progress {
 pub struct Reviewed {
     /// One for each part.
     pub answers: Vec<Answered>,
-    /// Tokens as counted by the service in this run; answers that were kept cost nothing.
+    /// Tokens as counted by the service in this review, rejected answers too; answers that were kept cost nothing.
     pub usage: Usage,
     /// Tokens against the budget after this review: counted where the service told, estimated where not.
     pub spent: u64,
@@ -150,14 +148,14 @@ pub fn review(
         progress,
         cache: Cache::new(host, options.cache),
         budget: Budget::new(options.max_tokens, options.spent),
+        usage: Mutex::default(),
         done: AtomicUsize::new(0),
         of: parts.len(),
     };
     let questions: Vec<_> = parts.iter().map(|part| round.question(part)).collect();
     round.plan(&questions)?;
     let answers = round.answer_all(&questions)?;
-    let fresh = answers.iter().filter(|answered| !answered.kept).filter_map(|answered| answered.usage);
-    let usage = fresh.fold(Usage::default(), Usage::plus);
+    let usage = round.usage.into_inner().unwrap_or_else(PoisonError::into_inner);
     Ok(Reviewed { answers, usage, spent: round.budget.spent() })
 }
 
@@ -169,6 +167,7 @@ struct Round<'a> {
     progress: &'a (dyn Fn(Progress) + Sync),
     cache: Cache<'a>,
     budget: Budget,
+    usage: Mutex<Usage>,
     done: AtomicUsize,
     of: usize,
 }
@@ -277,12 +276,19 @@ impl Round<'_> {
         }
     }
 
+    /// Where the service does not tell, what was `reserved` is taken as spent.
+    fn pay(&self, reserved: u64, usage: Option<Usage>) {
+        self.budget.settle(reserved, usage.map_or(reserved, Usage::total));
+        let mut sum = self.usage.lock().unwrap_or_else(PoisonError::into_inner);
+        *sum = sum.plus(usage.unwrap_or_default());
+    }
+
     fn ask_once(&self, question: &Question) -> Result<Answered, Why> {
         let Question { prompt, tokens, .. } = question;
         self.budget.reserve(*tokens)?;
-        let Reply { text, usage } = self.reviewer.ask(prompt)?;
-        self.budget.settle(*tokens, usage.map_or(*tokens, Usage::total));
-        let (answer, raw) = read(&text, prompt)?;
+        let Reply { text, usage } = self.reviewer.ask(prompt);
+        self.pay(*tokens, usage);
+        let (answer, raw) = read(&text?, prompt)?;
         let entry = Entry::new(question.key.clone(), prompt.nonce.clone(), raw, usage);
         // An answer that cannot be kept is still an answer; the next review asks again.
         let _ = self.cache.put(&entry);

@@ -46,6 +46,7 @@ pub fn run(host: &dyn Host, dir: &Path, options: &Options, told: &Told) -> Resul
     let repo = Repo::open(dir)?;
     let journal = Journal::lock(&state_dir(&repo))?;
     let interrupted = journal.interrupted(host)?;
+    told(Progress::working("asking the remote what it has"));
     let session = Session::open(host, &repo, options.remote.as_deref())?;
     if interrupted.is_some() {
         heal::remove_copies(&session)?;
@@ -81,7 +82,7 @@ struct Run<'a> {
     told: &'a Told,
     /// The steps that ran in this round.
     tests: Vec<TestRun>,
-    /// Tokens spent by the reviews of this run.
+    /// Tokens spent by the reviews and heals of this run.
     spent: u64,
     /// What this round found, for the healer.
     complaint: String,
@@ -177,13 +178,13 @@ impl Run<'_> {
         let steps = if chosen.is_empty() { default_steps(&self.session.root_names()?) } else { chosen.clone() };
         let told = Arc::clone(self.told);
         let heard: Heard = Arc::new(move |line| told(Progress::working(line)));
-        let outcome = steps::run(self.session.host, &self.session.root, &steps, &heard)?;
+        let passed = |run: &TestRun| {
+            (self.told)(Progress::Tested { name: run.name.clone(), duration_ms: run.duration_ms });
+        };
+        let outcome = steps::run(self.session.host, &self.session.root, &steps, &heard, &passed)?;
         match outcome {
             Tests::Passed(runs) => {
                 self.session.unchanged()?;
-                for run in &runs {
-                    (self.told)(Progress::Tested { name: run.name.clone(), duration_ms: run.duration_ms });
-                }
                 self.tests = runs;
                 Ok(Event::TestsPassed)
             }
@@ -227,7 +228,9 @@ impl Run<'_> {
 
     fn heal(&mut self) -> Result<Event, Failure> {
         let told = |progress| (self.told)(progress);
-        self.session.head = heal::heal(&self.session, &self.complaint, self.options.manner.interactive, &told)?;
+        let interactive = self.options.manner.interactive;
+        let mended = heal::heal(&self.session, &self.complaint, interactive, self.spent, &told)?;
+        (self.session.head, self.spent) = (mended.commit, mended.spent);
         Ok(Event::Healed)
     }
 
@@ -318,6 +321,7 @@ pub fn autoheal(host: &dyn Host, dir: &Path, options: &Options, told: &Told) -> 
     }
     let repo = Repo::open(dir)?;
     let _lock = Journal::lock(&state_dir(&repo))?;
+    told(Progress::working("asking the remote what it has"));
     let session = Session::open(host, &repo, options.remote.as_deref())?;
     let verdicts = session.store().list(&session.since_or_zero(), &session.head)?;
     let blocking = verdicts.into_iter().filter_map(Result::ok).find(|verdict| verdict.verdict == Decision::Blocked);
@@ -330,8 +334,8 @@ pub fn autoheal(host: &dyn Host, dir: &Path, options: &Options, told: &Told) -> 
     };
     mendable(&session)?;
     let complaint = heal::complaint_of(&verdict.blockers);
-    let commit = heal::heal(&session, &complaint, options.manner.interactive, &|progress| told(progress))?;
-    Ok(Mended { schema: 1, status: "healed", commit: commit.to_string() })
+    let mended = heal::heal(&session, &complaint, options.manner.interactive, 0, &|progress| told(progress))?;
+    Ok(Mended { schema: 1, status: "healed", commit: mended.commit.to_string() })
 }
 
 /// A heal can remove what the rules find in the range of `session`. What a reviewer found is left to the healer.

@@ -26,17 +26,26 @@ pub(crate) fn complaint_of(blockers: &[Finding]) -> String {
     format!("A review of this tree found:\n{}\n", lines.join("\n"))
 }
 
-/// Has `complaint` mended and commits what came of it on the branch of `session`. Returns the commit.
+/// An accepted heal.
+pub(crate) struct Mended {
+    /// The commit on the branch.
+    pub(crate) commit: Oid,
+    /// Tokens spent by this run so far.
+    pub(crate) spent: u64,
+}
+
+/// Has `complaint` mended and commits what came of it on the branch of `session`. `spent` is what the run has cost so far.
 ///
 /// # Errors
 /// Refused, and nothing of the repository is touched, when the heal changed nothing, changed anything outside the
-/// policy's directories or left what no tree can hold; infrastructure when the healer failed.
+/// policy's directories or left what no tree can hold; infrastructure when the healer failed or the budget is used up.
 pub(crate) fn heal(
     session: &Session<'_>,
     complaint: &str,
     interactive: bool,
+    spent: u64,
     told: &dyn Fn(Progress),
-) -> Result<Oid, Failure> {
+) -> Result<Mended, Failure> {
     if session.policy.heal.paths.is_empty() {
         return Err(Failure::refused(
             "no-heal-paths",
@@ -52,15 +61,17 @@ pub(crate) fn heal(
         writable: &session.policy.heal.paths,
         complaint,
         timeout: Duration::from_secs(session.policy.heal.timeout_sec),
+        max_tokens: session.policy.review.max_tokens,
+        spent,
     };
-    reviewer::heal::heal(&codex, wound)?;
+    let healed = reviewer::heal::heal(&codex, wound)?;
     let changes =
         plain_difference(session.repo.objects(), &tree, &copy.0).map_err(|error| rejected(&error.to_string()))?;
     accept(&session.policy, &changes)?;
     let commit = commit(session, &tree, &changes)?;
     let paths = changes.iter().map(|change| escape(&change.path)).collect();
     told(Progress::Healed { commit: commit.to_string(), paths });
-    Ok(commit)
+    Ok(Mended { commit, spent: healed.spent })
 }
 
 fn accept(policy: &Policy, changes: &[PlainChange]) -> Result<(), Failure> {

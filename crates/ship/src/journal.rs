@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use host::Host;
+use host::{Host, disk_full, is_full};
 use outcome::Failure;
 use serde::{Deserialize, Serialize};
 
@@ -47,16 +47,18 @@ impl Journal {
     /// Takes the lock of the repository whose own directory is `state_dir`.
     ///
     /// # Errors
-    /// Busy, naming the process that holds it; not ready, if the directory cannot be written.
+    /// Busy, naming the process that holds it; not ready, if the directory cannot be written; infrastructure, if the
+    /// disk is full.
     pub(crate) fn lock(state_dir: &Path) -> Result<Self, Failure> {
         let dir = state_dir.join("ship");
         let path = dir.join("lock");
         let unready = |error: io::Error| {
-            Failure::not_ready(
-                "lock",
-                format!("{}: {error}", path.display()),
-                "make the git directory writable, then ship again",
-            )
+            let reason = format!("{}: {error}", path.display());
+            if is_full(&error) {
+                disk_full(reason)
+            } else {
+                Failure::not_ready("lock", reason, "make the git directory writable, then ship again")
+            }
         };
         fs::create_dir_all(&dir).map_err(unready)?;
         let mut file =

@@ -11,6 +11,7 @@ mod journal;
 pub mod machine;
 mod program;
 mod progress;
+mod ran;
 mod record;
 mod review;
 mod session;

@@ -19,8 +19,9 @@ use crate::review::Manner;
 /// Those of [`run`]; usage, for a variable of another form.
 pub fn perform(cx: &Context, route: Route, limits: Limits) -> Result<Exit, Failure> {
     let options = Options::from_environment(&cx.host, route.remote, limits, cx.console.interactive())?;
-    let end = run(&cx.host, &route.place.directory, &options, &teller(&cx.console))?;
-    cx.console.result(&end)?;
+    let end = run(&cx.host, &route.place.directory, &options, &teller(&cx.console));
+    cx.console.finish();
+    cx.console.result(&end?)?;
     Ok(Exit::Done)
 }
 
@@ -56,16 +57,20 @@ fn bytes(value: &OsStr) -> Result<u64, Failure> {
     })
 }
 
-/// Tells `console` what happens: lines that a step writes only for as long as it runs.
+/// Tells `console` what happens; what a step writes, and how far it is, only for as long as it runs. Whoever is told so
+/// calls `finish` at the end.
 pub fn teller(console: &Console) -> Told {
     let console = console.clone();
     Arc::new(move |progress| match &progress {
         Progress::Working { line } => console.working(line),
         told => {
-            console.finish();
+            // The time that is shown is that of a step.
+            if matches!(told, Progress::Step { .. }) {
+                console.finish();
+            }
             console.event(told);
-            if let Progress::Step { step, .. } = told {
-                console.working(step);
+            if let Some(line) = told.then() {
+                console.working(&line);
             }
         }
     })

@@ -54,6 +54,22 @@ pub enum Progress {
         /// The line.
         line: String,
     },
+    /// What is asked, before the first question.
+    Planned {
+        /// To be answered in all.
+        total: usize,
+        /// Of those, answered before.
+        kept: usize,
+        /// The estimate of what the questions cost.
+        tokens: u64,
+    },
+    /// A question failed and is asked again.
+    Again {
+        /// Which one.
+        packet: String,
+        /// Why it failed.
+        reason: String,
+    },
     /// An answer of the reviewer came in.
     Packet {
         /// Answered so far.
@@ -94,6 +110,16 @@ impl Progress {
     pub(crate) fn working(line: &str) -> Self {
         Self::Working { line: line.to_owned() }
     }
+
+    /// What is being worked on from here until something else is told, if this tells.
+    pub(crate) fn then(&self) -> Option<String> {
+        match self {
+            Self::Step { step, .. } => Some((*step).to_owned()),
+            Self::Planned { total, kept, .. } => Some(format!("review: {kept} of {total} packets")),
+            Self::Packet { done, total } => Some(format!("review: {done} of {total} packets")),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for Progress {
@@ -108,6 +134,11 @@ impl fmt::Display for Progress {
             Self::Tested { name, duration_ms } => write!(f, "  passed {name} in {}", seconds(*duration_ms)),
             Self::TestFailed { reason, output } => write!(f, "{output}\n  {reason}"),
             Self::Working { line } => f.write_str(line),
+            Self::Planned { total, kept, tokens } => {
+                let kept = if *kept == 0 { String::new() } else { format!(", {kept} answered before") };
+                write!(f, "  {total} packets to review{kept}, about {tokens} tokens")
+            }
+            Self::Again { packet, reason } => write!(f, "  asking again about {packet}: {reason}"),
             Self::Packet { done, total } => write!(f, "  reviewed {done} of {total} packets"),
             Self::Verdict { verdict, simulated, blockers, non_blocking, record } => {
                 verdict_lines(f, *verdict, *simulated, blockers, non_blocking)?;

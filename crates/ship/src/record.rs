@@ -42,10 +42,12 @@ pub(crate) struct Meta<'a> {
 pub(crate) struct Tokens {
     /// Counted here before asking, with the `o200k` encoding.
     pub(crate) estimated_input: u64,
-    /// Reported by the reviewer.
+    /// Reported by the reviewer, for rejected answers too.
     pub(crate) input: u64,
-    /// Reported by the reviewer.
+    /// Likewise.
     pub(crate) output: u64,
+    /// What the whole run has spent of its budget by the end of this review, heals included.
+    pub(crate) spent: u64,
     /// Packets whose answer was known from before.
     pub(crate) cached_packets: u64,
 }

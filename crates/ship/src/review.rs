@@ -8,7 +8,7 @@ use reviewer::{Answered, Codex, Options, Part, Program, Reviewer, Scope};
 use rules::{Finding, Rule, Severity};
 use verdict::aggregate::{self, Aggregate, RuleFindings};
 use verdict::schema::{self, CodexCli, Decision, Meta, ReviewMode, ReviewerId, TestRun, Verdict};
-use verdict::{Oid, Sha256, policy};
+use verdict::{Oid, Sha256, policy, show};
 
 use crate::progress::Progress;
 use crate::record::{self, Record, Tokens};
@@ -155,7 +155,7 @@ fn decide(
             reviewer,
             codex_cli: None,
             answered: vec![],
-            tokens: Tokens::default(),
+            tokens: Tokens { spent, ..Tokens::default() },
             spent,
         });
     }
@@ -166,7 +166,7 @@ fn decide(
             reviewer: None,
             codex_cli: None,
             answered: vec![],
-            tokens: Tokens::default(),
+            tokens: Tokens { spent, ..Tokens::default() },
             spent,
         });
     }
@@ -226,9 +226,17 @@ fn by_rules() -> ReviewerId {
     }
 }
 
+/// That a question is asked for the first time says no more than how many have an answer.
 fn tell(progress: &reviewer::Progress, told: &(dyn Fn(Progress) + Sync)) {
-    if let reviewer::Progress::Answered { done, of, .. } = *progress {
-        told(Progress::Packet { done, total: of });
+    match progress {
+        reviewer::Progress::Planned { parts, kept, tokens } => {
+            told(Progress::Planned { total: *parts, kept: *kept, tokens: *tokens });
+        }
+        reviewer::Progress::Again { packet, why } => {
+            told(Progress::Again { packet: packet.clone(), reason: show::clip(&why.to_string(), 300) });
+        }
+        reviewer::Progress::Answered { done, of, .. } => told(Progress::Packet { done: *done, total: *of }),
+        reviewer::Progress::Asking { .. } => {}
     }
 }
 
@@ -237,6 +245,7 @@ fn tokens(reviewed: &reviewer::Reviewed) -> Tokens {
         estimated_input: reviewed.answers.iter().map(|answered| answered.tokens).sum(),
         input: reviewed.usage.input,
         output: reviewed.usage.output,
+        spent: reviewed.spent,
         cached_packets: reviewed.answers.iter().filter(|answered| answered.kept).count() as u64,
     }
 }

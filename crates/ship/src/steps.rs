@@ -12,6 +12,8 @@ use outcome::Failure;
 use verdict::policy::TestStep;
 use verdict::schema::TestRun;
 
+use crate::ran::Ran;
+
 /// How much of a failed step's output is kept for a person and for the healer, in bytes.
 const OUTPUT_CAP: usize = 60 << 10;
 
@@ -84,11 +86,18 @@ pub(crate) fn default_steps(root: &[Vec<u8>]) -> Vec<TestStep> {
         .collect()
 }
 
-/// Runs the steps one after the other in `dir` until one fails. `told` hears each line a step writes.
+/// Runs the steps one after the other in `dir` until one fails. `told` hears each line a step writes, `passed` each step
+/// that passed.
 ///
 /// # Errors
-/// A step that could not run its tests at all, or was broken off: nothing to heal.
-pub(crate) fn run(host: &dyn Host, dir: &Path, steps: &[TestStep], told: &Heard) -> Result<Tests, Failure> {
+/// A step that could not run its tests at all, had none, or was broken off: nothing to heal.
+pub(crate) fn run(
+    host: &dyn Host,
+    dir: &Path,
+    steps: &[TestStep],
+    told: &Heard,
+    passed: &dyn Fn(&TestRun),
+) -> Result<Tests, Failure> {
     if steps.is_empty() {
         return Err(Failure::not_ready(
             "no-tests",
@@ -98,24 +107,32 @@ pub(crate) fn run(host: &dyn Host, dir: &Path, steps: &[TestStep], told: &Heard)
     }
     let mut runs = Vec::with_capacity(steps.len());
     for step in steps {
-        let output = host.run(&command(dir, step, told)).map_err(|error| not_started(step, error))?;
-        match judge(step, &output)? {
-            None => runs.push(record(step, &output)),
+        let ran = Arc::new(Ran::of(&step.argv));
+        let output = host.run(&command(dir, step, told, &ran)).map_err(|error| not_started(step, error))?;
+        match judge(step, &output, &ran)? {
+            None => {
+                let run = record(step, &output);
+                passed(&run);
+                runs.push(run);
+            }
             Some(failure) => return Ok(Tests::Failed { failure, output: text_of(&output) }),
         }
     }
     Ok(Tests::Passed(runs))
 }
 
-fn command(dir: &Path, step: &TestStep, told: &Heard) -> Cmd {
-    let told = Arc::clone(told);
+fn command(dir: &Path, step: &TestStep, told: &Heard, ran: &Arc<Ran>) -> Cmd {
+    let (told, ran) = (Arc::clone(told), Arc::clone(ran));
     Cmd::new(&step.argv[0])
         .args(&step.argv[1..])
         .dir(dir)
         .inherit_all_but(&[SECRETS, WITHHELD].concat())
         .timeout(Duration::from_secs(step.timeout_sec))
         .output_cap(OUTPUT_CAP)
-        .on_line(move |_, line| told(line))
+        .on_line(move |_, line| {
+            ran.hear(line);
+            told(line);
+        })
 }
 
 fn not_started(step: &TestStep, error: HostError) -> Failure {
@@ -126,22 +143,30 @@ fn not_started(step: &TestStep, error: HostError) -> Failure {
 }
 
 /// Whether a step failed. An error is a step that did not get as far as its tests.
-fn judge(step: &TestStep, output: &Output) -> Result<Option<Failure>, Failure> {
+fn judge(step: &TestStep, output: &Output, ran: &Ran) -> Result<Option<Failure>, Failure> {
     let failed = |why: String| {
         let reason = format!("test step `{}` ({}) {why}", step.name, step.argv.join(" "));
         Some(Failure::refused("tests-failed", reason, "mend the tests, commit, then ship again"))
     };
     match output.status {
+        Status::Exited(0) if ran.nothing() => Err(nothing_ran(step)),
         Status::Exited(0) => Ok(None),
         Status::Cancelled => Err(interrupted()),
         Status::TimedOut => Ok(failed(format!("did not end within {} s", step.timeout_sec))),
         Status::Exited(127) => Err(tool_missing(step, "a program it calls was not found (exit 127)")),
-        Status::Exited(5) if runs_pytest(step) => Ok(failed("found no tests".to_owned())),
+        Status::Exited(5) if runs_pytest(step) => Err(nothing_ran(step)),
         Status::Exited(1) if runs_pytest(step) && lacks_pytest(output) => {
             Err(tool_missing(step, "pytest is not installed"))
         }
         status => Ok(failed(format!("failed: {status}"))),
     }
+}
+
+/// No tests are no failed test: a healer would write some that pass.
+fn nothing_ran(step: &TestStep) -> Failure {
+    let reason = format!("test step `{}` ({}) ran no test", step.name, step.argv.join(" "));
+    let next = format!("add a test, or name the steps that have some in {}", verdict::policy::PATH);
+    Failure::refused("no-test-ran", reason, next)
 }
 
 /// A run that was asked to stop.
@@ -198,10 +223,10 @@ mod tests {
     }
 
     fn outcome(argv: &[&str], status: Status, stderr: &str) -> String {
-        let step =
-            TestStep { name: "unit".into(), argv: argv.iter().map(|&word| word.to_owned()).collect(), timeout_sec: 7 };
+        let argv: Vec<_> = argv.iter().map(|&word| word.to_owned()).collect();
+        let step = TestStep { name: "unit".into(), argv: argv.clone(), timeout_sec: 7 };
         let output = Output { status, stdout: vec![], stderr: stderr.into(), cut: false, elapsed: Duration::ZERO };
-        match judge(&step, &output) {
+        match judge(&step, &output, &Ran::of(&argv)) {
             Ok(None) => "passed".to_owned(),
             Ok(Some(failure)) => format!("failed: {}", failure.reason),
             Err(failure) => format!("stopped: {}", failure.reason),
@@ -227,7 +252,9 @@ mod tests {
         let pytest = ["python3", "-m", "pytest"];
         assert_snapshot!(outcome(&pytest, Status::Exited(1), "/usr/bin/python3: No module named pytest"),
             @"stopped: test step `unit` (python3 -m pytest) could not run: pytest is not installed");
-        assert_snapshot!(outcome(&pytest, Status::Exited(5), ""), @"failed: test step `unit` (python3 -m pytest) found no tests");
+        assert_snapshot!(outcome(&pytest, Status::Exited(5), ""), @"stopped: test step `unit` (python3 -m pytest) ran no test");
+        assert_snapshot!(outcome(&["cargo", "test"], Status::Exited(0), ""), @"stopped: test step `unit` (cargo test) ran no test");
+        assert_snapshot!(outcome(&["go", "test", "./..."], Status::Exited(0), ""), @"stopped: test step `unit` (go test ./...) ran no test");
         assert_snapshot!(outcome(&pytest, Status::Exited(1), ""), @"failed: test step `unit` (python3 -m pytest) failed: exit 1");
         assert_snapshot!(outcome(&["make"], Status::Exited(127), ""),
             @"stopped: test step `unit` (make) could not run: a program it calls was not found (exit 127)");
@@ -241,7 +268,7 @@ mod tests {
     fn s03_a_step_sees_no_key_and_not_the_repository_that_is_shipped() {
         let step = TestStep { name: "unit".into(), argv: vec!["make".into()], timeout_sec: 7 };
         let told: Heard = Arc::new(|_| {});
-        let command = format!("{:?}", command(Path::new("/tree"), &step, &told));
+        let command = format!("{:?}", command(Path::new("/tree"), &step, &told, &Arc::new(Ran::of(&step.argv))));
         let (_, withheld) = command.split_once("AllBut").unwrap();
         for name in ["OPENAI_API_KEY", "CODEX_API_KEY", "GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE"] {
             assert!(withheld.contains(name), "{name}");
@@ -259,7 +286,7 @@ mod tests {
     #[test]
     fn s01_no_known_step_is_no_pass() {
         let told: Heard = Arc::new(|_| {});
-        let failure = run(&Fake::new(), Path::new("/tree"), &[], &told).unwrap_err();
+        let failure = run(&Fake::new(), Path::new("/tree"), &[], &told, &|_| {}).unwrap_err();
         assert_snapshot!(failure.text(), @r"
         no-tests: this project has no test steps that are known
         next: add [[tests.steps]] to configs/ship.toml, push it, then ship again

@@ -72,8 +72,8 @@ fn s05_a_disk_that_tests_fill() {
 #[test]
 fn s05_a_disk_that_is_full_when_the_baseline_advances() {
     assert_snapshot!(check("commit-tree"), @r"
-    exit 3 git-failed: `git commit-tree --no-gpg-sign -p ID -F - ID` failed (exit 128): fatal: unable to write loose object file: No space left on device
-    next: do what git says, then try again
+    exit 4 disk-full: `git commit-tree --no-gpg-sign -p ID -F - ID` failed (exit 128), the disk is full: fatal: unable to write loose object file: No space left on device
+    next: free some space, then try again
     exit 0 pushed
     ");
 }
@@ -90,8 +90,8 @@ fn s05_a_disk_that_is_full_when_the_push_begins() {
 #[test]
 fn s05_a_disk_that_is_full_after_the_push() {
     assert_snapshot!(check("merge"), @r"
-    exit 3 git-failed: `git merge --ff-only --quiet --no-stat --no-autostash ID` failed (exit 128): fatal: update_ref failed for ref 'ORIG_HEAD': cannot update ref 'ORIG_HEAD': couldn't write 'STAGE/work/.git/ORIG_HEAD.lock'
-    next: do what git says, then try again
+    exit 4 disk-full: `git merge --ff-only --quiet --no-stat --no-autostash ID` failed (exit 128), the disk is full: fatal: update_ref failed for ref 'ORIG_HEAD': cannot update ref 'ORIG_HEAD': couldn't write 'STAGE/work/.git/ORIG_HEAD.lock'
+    next: free some space, then try again
     exit 0 nothing_to_do
     ");
 }

@@ -1,7 +1,9 @@
 //! The whole way with every real part, and its single steps as programs of their own.
 
 use std::fs;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use fake_model::{Reply, Request};
 use insta::assert_snapshot;
 
 use crate::stage::{Said, Setup, Stage, executable, mending, run};
@@ -54,6 +56,7 @@ fn the_whole_way_with_codex_from_a_blocker_to_a_push_through_the_hook() {
     step test
     tested
     step review
+    planned
     packet
     verdict BLOCKED
     step heal
@@ -61,6 +64,7 @@ fn the_whole_way_with_codex_from_a_blocker_to_a_push_through_the_hook() {
     step test
     tested
     step review
+    planned
     packet
     verdict APPROVED
     step gate
@@ -110,10 +114,14 @@ fn what_a_reviewed_push_leaves_for_people() {
     let text = stage.redacted(&said.stderr);
     let text: Vec<_> =
         text.lines().filter(|line| !line.contains("passed unit in") && !line.contains("record:")).collect();
-    assert_snapshot!(text.join("\n"), @r"
+    let text = text.join("\n");
+    let (before, after) = text.split_once("about ").unwrap();
+    let after = after.trim_start_matches(|digit: char| digit.is_ascii_digit());
+    assert_snapshot!(format!("{before}about N{after}"), @r"
     shipping ID..ID to origin refs/heads/main (policy: as the remote has it)
     test
     review
+      1 packets to review, about N tokens
       reviewed 1 of 1 packets
       APPROVED
     gate
@@ -169,6 +177,7 @@ fn a_first_push_is_judged_by_the_pinned_policy() {
     step test
     tested
     step review
+    planned
     packet
     verdict APPROVED
     step gate
@@ -192,6 +201,7 @@ fn an_approved_range_is_pushed_later_and_asked_about_once() {
     step test
     tested
     step review
+    planned
     packet
     verdict APPROVED
     approved
@@ -221,6 +231,7 @@ fn review_auto_reviews_and_finishes() {
     assert_snapshot!(story(&review(&["--no-push"])), @r"
     range as the remote has it
     step review
+    planned
     packet
     verdict APPROVED
     approved
@@ -359,4 +370,87 @@ fn a_plain_git_push_of_what_was_not_reviewed_is_blocked_by_the_hook() {
     assert!(!push(&["origin", ":main"]).status.success(), "G04");
     assert_eq!(stage.ship(&[]).code, Some(0));
     assert_eq!(stage.git(&["rev-parse", "HEAD"]), stage.remote_main());
+}
+
+/// The figures of the last record.
+fn tokens(stage: &Stage) -> String {
+    let packets = fs::read_dir(stage.path("work/review_packets")).unwrap().map(|entry| entry.unwrap().path());
+    let last = packets.filter(|path| path.is_dir()).max().unwrap();
+    let meta: serde_json::Value = serde_json::from_slice(&fs::read(last.join("META.json")).unwrap()).unwrap();
+    let figure = |name: &str| meta["tokens"][name].to_string();
+    format!("input {} output {} spent {}", figure("input"), figure("output"), figure("spent"))
+}
+
+#[test]
+fn what_a_heal_costs_is_counted_and_recorded() {
+    let mend = mending();
+    let script = move |request: &Request| {
+        if request.tools().is_empty() { mend(request) } else { mend(request).usage(2000, 200) }
+    };
+    let stage = Stage::with_codex(&Setup::default(), script);
+    stage.defect();
+    assert_eq!(stage.ship(&[]).code, Some(0));
+    // Two reviews, and a heal of two requests.
+    assert_snapshot!(tokens(&stage), @"input 1000 output 100 spent 6600");
+}
+
+#[test]
+fn a_budget_that_ends_within_a_review_ends_the_run_and_the_answers_are_kept() {
+    let review = "max_tokens = 70000\nparallel = 1\nsize_cap_bytes = 1000\npacket_cap_bytes = 1500\n";
+    let mend = mending();
+    let stage = Stage::with_codex(&Setup { review, ..Setup::default() }, move |request| mend(request).usage(65_000, 0));
+    stage.write("src/more.py", &"MORE = 1\n".repeat(150));
+    let head = stage.commit("more");
+    let before = stage.remote_main();
+    let said = stage.ship(&[]);
+    assert_eq!((said.code, said.end()["class"].as_str()), (Some(4), Some("token-budget")), "{}", said.stdout);
+    assert!(said.events().iter().any(|event| event["event"] == "packet"), "{}", said.stdout);
+    assert_eq!((stage.model.requests().len(), stage.heals().len()), (1, 0));
+    assert_eq!((stage.remote_main(), stage.git(&["rev-parse", "HEAD"])), (before, head));
+    assert_eq!((stage.left_over(), stage.git(&["status", "--porcelain"])), (vec![], String::new()));
+}
+
+#[test]
+fn every_step_every_packet_and_every_retry_is_told_as_it_comes() {
+    let asked = AtomicUsize::new(0);
+    let mend = mending();
+    let script = move |request: &Request| match asked.fetch_add(1, Ordering::SeqCst) {
+        0 => Reply::message("prose"),
+        _ => mend(request),
+    };
+    let review = "parallel = 1\nsize_cap_bytes = 1000\npacket_cap_bytes = 1500\n";
+    let stage = Stage::empty(&Setup::default(), script);
+    stage.provide_codex();
+    stage.start(&Setup { review, ..Setup::default() });
+    let policy = fs::read_to_string(stage.path("work/configs/ship.toml")).unwrap();
+    let second = "[[tests.steps]]\nname = \"second\"\nargv = [\"false\"]\n[review]";
+    let policy = policy.replace("retries = 0", "retries = 1");
+    stage.write("configs/ship.toml", &policy.replace("[review]", second));
+    stage.commit("policy");
+    stage.git(&["push", "--quiet", "origin", "main"]);
+    stage.write("src/more.py", &"MORE = 1\n".repeat(150));
+    stage.commit("more");
+    assert_snapshot!(story(&stage.ship(&["--no-heal"])), @r"
+    range as the remote has it
+    step test
+    tested
+    test_failed
+    refused
+    ");
+    let review = run(stage.program("review-auto").args(["--json", "--no-push"]));
+    assert_snapshot!(story(&review), @r"
+    range as the remote has it
+    step review
+    planned
+    again
+    packet
+    packet
+    packet
+    packet
+    packet
+    verdict APPROVED
+    approved
+    ");
+    let again = review.events().into_iter().find(|event| event["event"] == "again").unwrap();
+    assert_snapshot!(again.to_string(), @r#"{"event":"again","packet":"packet-001","reason":"the answer is not exactly one document of the schema: expected value at line 1 column 1"}"#);
 }

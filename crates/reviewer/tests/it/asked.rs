@@ -107,7 +107,7 @@ fn r04_k01_neither_prompt_nor_key_is_in_argv_or_output() {
     let runs = Arc::new(Mutex::new(Vec::new()));
     let host = Recording(Local::new(), Arc::clone(&runs));
     let prompt = Prompt::new(&crate::stage::parts(&["+SECRET-CHANGE\n"])[0], "5eed");
-    stage.codex_on(&host).ask(&prompt).unwrap();
+    stage.codex_on(&host).ask(&prompt).text.unwrap();
     let runs = runs.lock().unwrap();
     let (cmd, output) = runs.last().unwrap();
     assert_eq!(cmd.variable("CODEX_API_KEY").unwrap().to_string_lossy(), key());

@@ -27,8 +27,14 @@ fn tree(stage: &Stage) -> PathBuf {
 fn run(stage: &Stage) -> Result<Healed, String> {
     let tree = tree(stage);
     let writable = ["src".to_owned()];
-    let wound =
-        Wound { tree: &tree, writable: &writable, complaint: "src/a.txt says old", timeout: Duration::from_secs(60) };
+    let wound = Wound {
+        tree: &tree,
+        writable: &writable,
+        complaint: "src/a.txt says old",
+        timeout: Duration::from_secs(60),
+        max_tokens: 100_000,
+        spent: 0,
+    };
     heal(&stage.codex(), wound).map_err(|error| error.to_string())
 }
 
@@ -86,4 +92,15 @@ fn k01_a_command_sees_no_key() {
 fn a06_a_failed_run_is_a_failed_heal() {
     let stage = Stage::new(|_| Reply::status(400));
     assert!(run(&stage).unwrap_err().starts_with("the heal failed: the reviewer failed (exit 1)"));
+}
+
+#[test]
+fn a_heal_that_the_budget_does_not_allow_asks_nobody() {
+    let stage = Stage::new(|_| Reply::message("done"));
+    let (tree, writable) = (stage.path("tree"), ["src".to_owned()]);
+    fs::create_dir_all(tree.join("src")).unwrap();
+    let (timeout, max_tokens, spent) = (Duration::from_secs(60), 10_000, 5_000);
+    let wound = Wound { tree: &tree, writable: &writable, complaint: "src is old", timeout, max_tokens, spent };
+    let failure = outcome::Failure::from(heal(&stage.codex(), wound).unwrap_err());
+    assert_eq!((&*failure.class, failure.exit.code(), stage.model.requests().len()), ("token-budget", 4, 0));
 }

@@ -56,15 +56,25 @@ fn r17_a_corrupt_kept_answer_is_asked_again() {
 }
 
 #[test]
-fn r13_a_failure_is_asked_again_within_bounds() {
+fn a_failure_is_asked_again_and_what_was_rejected_is_paid() {
     let asked = AtomicUsize::new(0);
     let stage = Stage::new(move |request| match asked.fetch_add(1, Ordering::SeqCst) {
-        0 => Reply::message("prose"),
+        0 => Reply::message("prose").usage(5000, 50),
         _ => Brain::approving().reply(request),
     });
     let mut notes = Vec::new();
-    stage.with(|policy| policy.retries = 1).review_noting(&["+one\n"], &mut notes).unwrap();
+    let reviewed = stage.with(|policy| policy.retries = 1).review_noting(&["+one\n"], &mut notes).unwrap();
     assert!(notes.iter().any(|note| matches!(note, Progress::Again { .. })), "{notes:?}");
+    assert_eq!((reviewed.usage.input, reviewed.usage.output, reviewed.spent), (6000, 150, 6150));
+}
+
+#[test]
+fn r13_a_failure_is_asked_again_within_bounds() {
+    for retries in [0, 2] {
+        let stage = Stage::new(|_| Reply::message("prose")).with(|policy| policy.retries = retries);
+        let failure = Failure::from(stage.review(&["+one\n"]).unwrap_err());
+        assert_eq!((&*failure.class, stage.model.requests().len() as u64), ("reviewer-answer", retries + 1));
+    }
 }
 
 #[test]
@@ -72,6 +82,19 @@ fn a_budget_stops_before_the_first_question() {
     let stage = approving().with(|policy| policy.max_tokens = 10_000);
     let failure = Failure::from(stage.review(&["+one\n", "+two\n"]).unwrap_err());
     assert_eq!((failure.class.as_ref(), failure.exit.code(), stage.model.requests().len()), ("token-budget", 4, 0));
+}
+
+#[test]
+fn a_budget_that_ends_between_two_questions_stops_there_and_keeps_the_answer() {
+    let costly = Stage::new(|request| Brain::approving().reply(request).usage(25_000, 0));
+    let costly = costly.with(|policy| (policy.parallel, policy.max_tokens) = (1, 30_000));
+    let failure = Failure::from(costly.review(&["+one\n", "+two\n"]).unwrap_err());
+    assert_eq!((failure.class.as_ref(), failure.exit.code(), costly.model.requests().len()), ("token-budget", 4, 1));
+    assert!(failure.reason.starts_with("packet-002 was not reviewed"), "{}", failure.reason);
+    assert_snapshot!(shown(&costly.review(&["+one\n", "+two\n"]).unwrap()), @r"
+    packet-001 Approved kept
+    packet-002 Approved asked
+    ");
 }
 
 #[test]
