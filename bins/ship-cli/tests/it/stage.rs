@@ -45,11 +45,13 @@ pub(crate) struct Setup {
     pub(crate) heal: Vec<&'static str>,
     /// `sha1` or `sha256`.
     pub(crate) format: &'static str,
+    /// Other lines of `[review]`.
+    pub(crate) review: &'static str,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { test: vec!["true".into()], timeout: 60, heal: vec!["src"], format: "sha1" }
+        Self { test: vec!["true".into()], timeout: 60, heal: vec!["src"], format: "sha1", review: "" }
     }
 }
 
@@ -172,10 +174,10 @@ impl Stage {
     }
 
     fn policy(&self, setup: &Setup) -> String {
-        let Setup { test, timeout, heal, .. } = setup;
+        let Setup { test, timeout, heal, review, .. } = setup;
         format!(
             "schema = 1\n[[tests.steps]]\nname = \"unit\"\nargv = {test:?}\n[review]\nmodel = \"gpt-5.5\"\nretries = 0\n\
-             timeout_sec = {timeout}\nbase_url = \"{}\"\n[heal]\npaths = {heal:?}\ntimeout_sec = 60\n",
+             timeout_sec = {timeout}\nbase_url = \"{}\"\n{review}\n[heal]\npaths = {heal:?}\ntimeout_sec = 60\n",
             self.model.url()
         )
     }
