@@ -79,7 +79,7 @@ fuzz_target!(|trees: Trees| {
         Err(PacketError::Gap(gap)) => panic!("{gap}"),
         Err(_) => return,
     };
-    for packet in &packets.packets {
+    for packet in packets.packets.iter().chain(&packets.overviews) {
         assert!(packet.text.len() <= limits.packet_cap && is_safe(&packet.text), "{}", packet.id);
     }
     for entry in 0..packets.ledger.entries.len() {

@@ -52,19 +52,16 @@ fn whole(cx: &Context, bundle: &Bundle, output: Option<&Path>) -> Result<Exit, F
 
 fn packets(cx: &Context, bundle: &Bundle, dir: &Path, cap: u64) -> Result<Exit, Failure> {
     let limits = Limits { packet_cap: usize::try_from(cap).unwrap_or(usize::MAX), max_packets: MAX_PACKETS };
-    let too_large = |error: review_bundle::PacketError| {
-        Failure::size_cap("too-large", error.to_string(), "raise --packet-cap, or split the change")
-    };
-    let packets = bundle.packets(limits).map_err(too_large)?;
+    let packets = repo::packets(bundle, limits)?;
     let host = &cx.host;
-    for packet in &packets.packets {
+    for packet in packets.packets.iter().chain(&packets.overviews) {
         host.write_atomic(&dir.join(format!("{}.txt", packet.id)), packet.text.as_bytes(), 0o644)?;
     }
-    host.write_atomic(&dir.join("overview.txt"), packets.overview.as_bytes(), 0o644)?;
     let ledger = serde_json::to_vec_pretty(&packets.ledger)
         .map_err(|error| Failure::bug("ledger", error.to_string(), "report this with the command you ran"))?;
     host.write_atomic(&dir.join("LEDGER.json"), &ledger, 0o644)?;
-    cx.console.note(&format!("{} packets in {}", packets.packets.len(), dir.display()));
+    let (packets, overviews) = (packets.packets.len(), packets.overviews.len());
+    cx.console.note(&format!("{packets} packets and an overview of {overviews} in {}", dir.display()));
     Ok(Exit::Done)
 }
 

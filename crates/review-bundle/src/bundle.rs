@@ -52,7 +52,7 @@ pub struct Note {
 }
 
 impl Note {
-    fn shown(&self) -> String {
+    pub(crate) fn shown(&self) -> String {
         let kind = if self.blocker { "blocker" } else { "notice" };
         let line = self.line.map(|line| format!(":{line}")).unwrap_or_default();
         let [rule, path, message] = [&self.rule, &self.path, &self.message].map(|text| clean(text));
@@ -183,7 +183,7 @@ impl Bundle {
     }
 
     /// What the rules say, a line each.
-    pub(crate) fn notes_text(&self) -> String {
+    fn notes_text(&self) -> String {
         let lines: String = self.notes.iter().map(Note::shown).collect();
         format!("notes {}\n{lines}", self.notes.len())
     }

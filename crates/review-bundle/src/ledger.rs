@@ -25,15 +25,19 @@ pub struct Ledger {
     pub bundle_sha256: String,
     /// Every packet, in order.
     pub packets: Vec<Record>,
+    /// Every packet of the overview, in order.
+    pub overviews: Vec<Record>,
     /// Every change, sorted by path.
     pub entries: Vec<Entry>,
+    /// The packet of the overview that has each note, in the order of the bundle.
+    pub notes: Vec<String>,
 }
 
 /// What a packet is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Record {
-    /// `packet-001` and so on.
+    /// `packet-001` and so on; `overview-001` and so on of the overview.
     pub id: String,
     /// Bytes of its text.
     pub bytes: u64,
@@ -53,6 +57,8 @@ pub struct Entry {
     pub new: Option<Named>,
     /// The one packet that has the file's full header: modes, ids, and what is not shown as text.
     pub named_in: String,
+    /// The one packet of the overview that lists the file.
+    pub listed_in: String,
     /// Where its deleted and added bytes are.
     pub spans: Vec<Span>,
 }
@@ -116,7 +122,7 @@ impl Named {
     }
 }
 
-/// Why a ledger does not prove that everything is in exactly one packet.
+/// Why a ledger does not prove that everything is in exactly one packet, and in exactly one of the overview.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LedgerGap {
@@ -139,6 +145,14 @@ pub enum LedgerGap {
         path: String,
         /// The packet's id.
         packet: String,
+    },
+    /// Notes that are in no packet of the overview, or more notes than there are.
+    #[error("{listed} notes are listed, there are {notes}")]
+    Notes {
+        /// How many the ledger lists.
+        listed: usize,
+        /// How many the bundle has.
+        notes: usize,
     },
     /// A change that is in no packet.
     #[error("{0} is in no packet")]
@@ -187,7 +201,8 @@ pub enum LedgerGap {
 }
 
 /// Proves that every changed byte of `bundle` is in exactly one packet of `ledger`, that every change is named in
-/// exactly one, and that no packet is empty.
+/// exactly one and listed in exactly one of the overview, that every note is in exactly one of the overview, and that no
+/// packet is empty.
 ///
 /// # Errors
 /// The first [`LedgerGap`] found.
@@ -199,6 +214,7 @@ pub fn check(ledger: &Ledger, bundle: &Bundle) -> Result<(), LedgerGap> {
         return Err(LedgerGap::OtherBundle);
     }
     check_packets(ledger)?;
+    check_overviews(ledger, bundle)?;
     let mut missing: BTreeMap<String, &FileDiff> = BTreeMap::new();
     for file in bundle.files() {
         if missing.insert(file.shown_path(), file).is_some() {
@@ -217,20 +233,34 @@ pub fn check(ledger: &Ledger, bundle: &Bundle) -> Result<(), LedgerGap> {
 }
 
 fn check_packets(ledger: &Ledger) -> Result<(), LedgerGap> {
-    let mut unused = BTreeSet::new();
-    for packet in &ledger.packets {
-        if !unused.insert(packet.id.as_str()) {
-            return Err(LedgerGap::SamePacket(packet.id.clone()));
-        }
+    let mut ids = BTreeSet::new();
+    if let Some(twice) = ledger.packets.iter().chain(&ledger.overviews).find(|packet| !ids.insert(&packet.id)) {
+        return Err(LedgerGap::SamePacket(twice.id.clone()));
     }
-    let known = unused.clone();
-    for entry in &ledger.entries {
-        for id in entry.spans.iter().map(|span| &span.packet).chain([&entry.named_in]) {
-            if !known.contains(id.as_str()) {
-                return Err(LedgerGap::NoPacket { path: entry.path.clone(), packet: id.clone() });
-            }
-            unused.remove(id.as_str());
+    let named = ledger.entries.iter().map(|entry| (entry.path.as_str(), &entry.named_in));
+    let shown =
+        ledger.entries.iter().flat_map(|entry| entry.spans.iter().map(|span| (entry.path.as_str(), &span.packet)));
+    check_used(&ledger.packets, shown.chain(named))
+}
+
+fn check_overviews(ledger: &Ledger, bundle: &Bundle) -> Result<(), LedgerGap> {
+    let (listed, notes) = (ledger.notes.len(), bundle.notes().len());
+    if listed != notes {
+        return Err(LedgerGap::Notes { listed, notes });
+    }
+    let files = ledger.entries.iter().map(|entry| (entry.path.as_str(), &entry.listed_in));
+    check_used(&ledger.overviews, files.chain(ledger.notes.iter().map(|id| ("a note", id))))
+}
+
+/// Every place is a packet, and every packet is a place. A place is what is there and the packet's id.
+fn check_used<'a>(packets: &[Record], places: impl Iterator<Item = (&'a str, &'a String)>) -> Result<(), LedgerGap> {
+    let known: BTreeSet<&str> = packets.iter().map(|packet| packet.id.as_str()).collect();
+    let mut unused = known.clone();
+    for (what, id) in places {
+        if !known.contains(id.as_str()) {
+            return Err(LedgerGap::NoPacket { path: what.to_owned(), packet: id.clone() });
         }
+        unused.remove(id.as_str());
     }
     unused.first().map_or(Ok(()), |id| Err(LedgerGap::EmptyPacket((*id).to_owned())))
 }

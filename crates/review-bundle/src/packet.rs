@@ -2,28 +2,30 @@
 //!
 //! What does not fit in the open packet starts a new one; what does not fit in an empty one is split: a file into hunks,
 //! a hunk into lines, a line between characters. The text of a packet depends on what is in it alone, not on its number or
-//! the range, so that an answer to it can be used again.
+//! the range, so that an answer to it can be used again; a packet may end early, so that most are the same after an edit.
 
 use crate::bundle::{Bundle, READING};
 use crate::change::sha256;
 use crate::diff::{FileDiff, Section};
 use crate::escape::{Keep, fitting, measure, push_escaped};
+use crate::fill::{Fill, Filling};
 use crate::hunk::{BodyLines, Hunk, Line, NO_FEED, Place, feed_mark};
 use crate::ledger::{Entry, Ledger, LedgerGap, Named, Record, SCHEMA, Side, Span, check};
+use crate::overview::{Overview, overview};
 
 /// How large and how many packets may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of a packet's text, all of it.
     pub packet_cap: usize,
-    /// Number of packets.
+    /// Number of packets, those of the overview included.
     pub max_packets: usize,
 }
 
 /// One part of the shown text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Packet {
-    /// `packet-001` and so on.
+    /// `packet-001` and so on; `overview-001` and so on of the overview.
     pub id: String,
     /// What the reviewer reads.
     pub text: String,
@@ -36,8 +38,8 @@ pub struct Packets {
     pub packets: Vec<Packet>,
     /// What is where; proved by [`check`] before it is returned.
     pub ledger: Ledger,
-    /// Every changed path and every note, without the lines: for a look across files. As large as a packet may be.
-    pub overview: String,
+    /// Every changed path and every note, without the lines: for a look across files. At least one.
+    pub overviews: Vec<Packet>,
 }
 
 /// Why there are no packets.
@@ -61,14 +63,6 @@ pub enum PacketError {
         /// Bytes a packet may have.
         cap: usize,
     },
-    /// The list of files and notes is larger than a packet.
-    #[error("the overview has {bytes} bytes, a packet may have {cap}")]
-    Overview {
-        /// Bytes it has.
-        bytes: usize,
-        /// Bytes a packet may have.
-        cap: usize,
-    },
     /// The ledger does not prove that everything is in a packet: a bug here.
     #[error("the packets are not complete: {0}")]
     Gap(#[from] LedgerGap),
@@ -78,39 +72,38 @@ pub(crate) fn split(bundle: &Bundle, limits: Limits) -> Result<Packets, PacketEr
     if bundle.is_empty() {
         return Err(PacketError::Empty);
     }
-    let overview = overview(bundle, limits.packet_cap)?;
-    let mut packer = Packer::new(limits);
-    bundle.files().iter().try_for_each(|file| packer.file(file))?;
+    match split_by(bundle, limits, Fill::Steady) {
+        Err(PacketError::TooMany { .. }) => split_by(bundle, limits, Fill::Full),
+        packets => packets,
+    }
+}
+
+fn split_by(bundle: &Bundle, limits: Limits, fill: Fill) -> Result<Packets, PacketError> {
+    let Overview { packets: overviews, notes, files } = overview(bundle, limits.packet_cap, fill)?;
+    let mut packer = Packer::new(limits, overviews.len(), fill);
+    bundle.files().iter().zip(files).try_for_each(|(file, listed_in)| packer.file(file, listed_in))?;
     packer.close();
     let packets: Vec<Packet> =
         packer.done.into_iter().enumerate().map(|(index, text)| Packet { id: packet_id(index), text }).collect();
-    let records = packets.iter().map(|packet| Record {
-        id: packet.id.clone(),
-        bytes: packet.text.len() as u64,
-        sha256: sha256(packet.text.as_bytes()),
-    });
     let ledger = Ledger {
         schema: SCHEMA,
         bundle_sha256: bundle.sha256().to_owned(),
-        packets: records.collect(),
+        packets: packets.iter().map(record).collect(),
+        overviews: overviews.iter().map(record).collect(),
         entries: packer.entries,
+        notes,
     };
     check(&ledger, bundle)?;
-    Ok(Packets { packets, ledger, overview })
+    Ok(Packets { packets, ledger, overviews })
+}
+
+fn record(packet: &Packet) -> Record {
+    let Packet { id, text } = packet;
+    Record { id: id.clone(), bytes: text.len() as u64, sha256: sha256(text.as_bytes()) }
 }
 
 fn packet_id(index: usize) -> String {
     format!("packet-{:03}", index + 1)
-}
-
-fn overview(bundle: &Bundle, cap: usize) -> Result<String, PacketError> {
-    let lines: String = bundle.files().iter().map(FileDiff::short_line).collect();
-    let (count, notes) = (bundle.files().len(), bundle.notes_text());
-    let text = format!(
-        "=== REVIEW PACKET ===\nThe whole change without its lines: they are in packets of their own.\nfiles {count}\n\
-         {notes}\n=== CHANGED FILES ===\n{lines}\n=== INSTRUCTIONS ===\n{READING}"
-    );
-    if text.len() > cap { Err(PacketError::Overview { bytes: text.len(), cap }) } else { Ok(text) }
 }
 
 /// What stands around the lists of a packet.
@@ -138,6 +131,9 @@ const _: () = assert!(GOES_ON.len() <= MARK_MAX);
 /// Fills packets one after the other.
 struct Packer {
     limits: Limits,
+    /// Packets that are taken already, by the overview.
+    taken: usize,
+    fill: Fill,
     done: Vec<String>,
     /// The id and the lists of the open packet.
     id: String,
@@ -161,9 +157,11 @@ struct Current<'a> {
 }
 
 impl Packer {
-    fn new(limits: Limits) -> Self {
+    fn new(limits: Limits, taken: usize, fill: Fill) -> Self {
         Self {
             limits,
+            taken,
+            fill,
             done: Vec::new(),
             id: packet_id(0),
             files: String::new(),
@@ -174,9 +172,15 @@ impl Packer {
         }
     }
 
+    fn filling(&self) -> Filling {
+        let capacity = self.limits.packet_cap.saturating_sub(FRAME);
+        Filling { used: self.files.len() + self.diff.len(), capacity }
+    }
+
     /// Bytes that still fit in the open packet.
     fn room(&self) -> usize {
-        self.limits.packet_cap.saturating_sub(FRAME + self.files.len() + self.diff.len())
+        let Filling { used, capacity } = self.filling();
+        capacity.saturating_sub(used)
     }
 
     /// Ends the open packet if anything is in it.
@@ -195,19 +199,19 @@ impl Packer {
 
     /// The diff of the open packet, for something that fits.
     fn open(&mut self) -> Result<&mut String, PacketError> {
-        if self.done.len() >= self.limits.max_packets {
+        if self.taken + self.done.len() >= self.limits.max_packets {
             return Err(PacketError::TooMany { max: self.limits.max_packets });
         }
         Ok(&mut self.diff)
     }
 
-    fn file(&mut self, file: &FileDiff) -> Result<(), PacketError> {
+    fn file(&mut self, file: &FileDiff, listed_in: String) -> Result<(), PacketError> {
         let (listing, continued) = (file.short_line(), continued(file));
         let headers: Vec<String> = file.sections.iter().map(|section| section.shown_header(&file.path)).collect();
         let names = listing.len() + headers.iter().map(String::len).sum::<usize>();
         let whole = names + file.sections.iter().map(Section::shown_body_len).sum::<usize>();
         self.listed = false;
-        if whole > self.room() {
+        if self.fill.ends_before(&file.path, whole, self.filling()) {
             self.close();
         }
         if names > self.room() {
@@ -216,7 +220,7 @@ impl Packer {
         // The packet that names a file has every header of it, also when the lines are elsewhere.
         let apart = whole > self.room() && headers.len() > 1;
         self.list(&listing);
-        self.name(file);
+        self.name(file, listed_in);
         if apart {
             self.open()?.push_str(&headers.concat());
         }
@@ -243,12 +247,13 @@ impl Packer {
     }
 
     /// Enters in the ledger that the open packet names `file`.
-    fn name(&mut self, file: &FileDiff) {
+    fn name(&mut self, file: &FileDiff, listed_in: String) {
         self.entries.push(Entry {
             path: file.shown_path(),
             old: file.old.as_ref().map(Named::of),
             new: file.new.as_ref().map(Named::of),
             named_in: self.id.clone(),
+            listed_in,
             spans: Vec::new(),
         });
     }

@@ -13,19 +13,38 @@ pub enum Scope {
     Whole,
     /// One of several packets.
     Packet,
-    /// The manifest of all packets, for what no single one shows.
+    /// The manifest of all packets or a part of it, for what no single packet shows.
     Overview,
+}
+
+impl Scope {
+    /// The word for it in ids.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Whole => "bundle",
+            Self::Packet => "packet",
+            Self::Overview => "overview",
+        }
+    }
 }
 
 /// One thing to ask about: a piece of the range with the id that its answer must carry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
-    /// Unique in the review, e.g. `packet-001`.
+    /// Unique in the review; not its place there, or an answer could not be used again where parts come before it.
     pub id: String,
     /// What it is.
     pub scope: Scope,
     /// The shown text, already escaped.
     pub text: String,
+}
+
+impl Part {
+    /// A part with an id of its content: its scope and the first 16 digits of the SHA-256 of its text.
+    pub fn new(scope: Scope, text: String) -> Self {
+        let id = format!("{}-{}", scope.name(), &Sha256::of(text.as_bytes()).as_str()[..16]);
+        Self { id, scope, text }
+    }
 }
 
 /// A question, ready to be sent.
@@ -91,7 +110,7 @@ const fn task(scope: Scope) -> &'static str {
 That something is not in it is no defect."
         }
         Scope::Overview => {
-            "The data is the manifest of a larger change whose packets are reviewed one by one. Judge only what the \
+            "The data is the manifest, or a part of it, of a larger change whose packets are reviewed one by one. Judge only what the \
 manifest shows and no single packet can: files that do not belong together, unexpected kinds of files, modes or \
 places, a change of power hidden among many files. That contents are not in it is no defect."
         }

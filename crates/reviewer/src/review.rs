@@ -15,7 +15,7 @@ use crate::acceptance::Reply;
 use crate::cache::{self, Cache, Entry};
 use crate::events::Usage;
 use crate::not_reviewed::{NotReviewed, Why};
-use crate::prompt::{Part, Prompt, Scope};
+use crate::prompt::{Part, Prompt};
 use crate::tokens::{self, Budget};
 
 /// Something that reads a prompt and answers it.
@@ -195,14 +195,9 @@ impl Round<'_> {
         Question { key, prompt, tokens, kept }
     }
 
-    /// Everything that goes into an answer, except the nonce.
+    /// Everything that goes into an answer, except the nonce and the id: an answer about another id is no answer.
     fn key(&self, part: &Part) -> Sha256 {
         let who = self.reviewer.identity();
-        let scope = match part.scope {
-            Scope::Whole => "whole",
-            Scope::Packet => "packet",
-            Scope::Overview => "overview",
-        };
         let hash = |digest: &Option<Sha256>| digest.as_ref().map_or("", Sha256::as_str).to_owned();
         cache::key(&[
             &who.name,
@@ -213,8 +208,7 @@ impl Round<'_> {
             who.endpoint.as_deref().unwrap_or(""),
             &self.reviewer.settings(),
             self.options.policy_sha256.as_str(),
-            scope,
-            &part.id,
+            part.scope.name(),
             &part.text,
         ])
     }

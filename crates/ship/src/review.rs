@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use outcome::Failure;
 use repo::{Collected, Commit, new_commits};
-use review_bundle::{Bundle, Ledger, Limits, PacketError};
+use review_bundle::{Bundle, Ledger, Limits, Packet, Packets};
 use reviewer::{Answered, Codex, Options, Part, Program, Reviewer, Scope};
 use rules::{Finding, Rule, Severity};
 use verdict::aggregate::{self, Aggregate, RuleFindings};
@@ -121,21 +121,17 @@ fn plan(bundle: &Bundle, policy: &policy::Review, size_cap: Option<u64>) -> Resu
     let bytes = |limit: u64| usize::try_from(limit).unwrap_or(usize::MAX);
     let whole = bytes(size_cap.unwrap_or(policy.size_cap_bytes));
     if bundle.len() <= whole {
-        let packets =
-            bundle.packets(Limits { packet_cap: usize::MAX, max_packets: 1 }).map_err(|error| too_large(&error))?;
-        let parts = vec![Part { id: "bundle".to_owned(), scope: Scope::Whole, text: bundle.shown() }];
+        // One of the change, one of the overview: the ledger is of both, though one question shows it all.
+        let packets = repo::packets(bundle, Limits { packet_cap: usize::MAX, max_packets: 2 })?;
+        let parts = vec![Part::new(Scope::Whole, bundle.shown())];
         return Ok(Plan { mode: ReviewMode::Bundle, parts, ledger: packets.ledger });
     }
     let limits = Limits { packet_cap: bytes(policy.packet_cap_bytes), max_packets: bytes(policy.max_packets) };
-    let packets = bundle.packets(limits).map_err(|error| too_large(&error))?;
-    let overview = Part { id: "overview".to_owned(), scope: Scope::Overview, text: packets.overview };
-    let part = |packet: review_bundle::Packet| Part { id: packet.id, scope: Scope::Packet, text: packet.text };
-    let parts = packets.packets.into_iter().map(part).chain([overview]).collect();
-    Ok(Plan { mode: ReviewMode::Packet, parts, ledger: packets.ledger })
-}
-
-fn too_large(error: &PacketError) -> Failure {
-    Failure::size_cap("too-large", error.to_string(), "split the change into smaller pushes")
+    let Packets { packets, overviews, ledger } = repo::packets(bundle, limits)?;
+    let part = |scope| move |packet: Packet| Part::new(scope, packet.text);
+    let overviews = overviews.into_iter().map(part(Scope::Overview));
+    let parts = packets.into_iter().map(part(Scope::Packet)).chain(overviews).collect();
+    Ok(Plan { mode: ReviewMode::Packet, parts, ledger })
 }
 
 /// The rules first, since they can only block; then the reviewer, unless it is simulated.

@@ -131,7 +131,7 @@ fn r01_packets_hold_every_changed_line_once() {
     assert_snapshot!(check(&f, &[&["--since", "HEAD~1"], &args[..]].concat()), @r"
     exit 0
 
-    3 packets in ~/packets
+    3 packets and an overview of 1 in ~/packets
     ");
     let mut names: Vec<PathBuf> = fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().path()).collect();
     names.sort();
@@ -145,7 +145,7 @@ fn r01_packets_hold_every_changed_line_once() {
         let line = format!("+line {n} of the file\n");
         assert_eq!(packets.iter().map(|packet| packet.matches(&line).count()).sum::<usize>(), 1, "{line}");
     }
-    for name in ["LEDGER.json", "overview.txt"] {
+    for name in ["LEDGER.json", "overview-001.txt"] {
         assert!(dir.join(name).metadata().unwrap().len() > 0, "{name}");
     }
 }
@@ -160,8 +160,8 @@ fn r01_a_packet_cap_that_nothing_fits_is_refused() {
     assert_snapshot!(check(&f, &args), @r"
     exit 6
 
-    too-large: the overview has 654 bytes, a packet may have 10
-    next: raise --packet-cap, or split the change
+    too-large: large: what cannot be split of it does not fit in a packet of 10 bytes
+    next: split the change, or raise the cap or number of packets
     ");
     assert!(!dir.exists());
 }

@@ -9,6 +9,7 @@ mod codex_background;
 mod codex_full_disk;
 mod codex_heals;
 mod codex_kills;
+mod codex_packets;
 mod codex_way;
 mod help;
 mod repositories;

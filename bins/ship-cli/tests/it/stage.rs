@@ -45,7 +45,7 @@ pub(crate) struct Setup {
     pub(crate) heal: Vec<&'static str>,
     /// `sha1` or `sha256`.
     pub(crate) format: &'static str,
-    /// More lines of `[review]`.
+    /// Other lines of `[review]`.
     pub(crate) review: &'static str,
 }
 
@@ -177,7 +177,7 @@ impl Stage {
         let Setup { test, timeout, heal, review, .. } = setup;
         format!(
             "schema = 1\n[[tests.steps]]\nname = \"unit\"\nargv = {test:?}\n[review]\nmodel = \"gpt-5.5\"\nretries = 0\n\
-             timeout_sec = {timeout}\nbase_url = \"{}\"\n{review}[heal]\npaths = {heal:?}\ntimeout_sec = 60\n",
+             timeout_sec = {timeout}\nbase_url = \"{}\"\n{review}\n[heal]\npaths = {heal:?}\ntimeout_sec = 60\n",
             self.model.url()
         )
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use insta::assert_snapshot;
 use repo::testing::Fixture;
 use repo::{Commit, collect, difference, fresh_blobs, is_ancestor, merge_base, new_commits};
-use review_bundle::escape;
+use review_bundle::{Limits, escape};
 use verdict::{Oid, Policy};
 
 fn changes(f: &Fixture, old: &str, new: &str) -> String {
@@ -185,7 +185,7 @@ fn r15_a_new_name_that_collides_is_found_in_the_directories_it_touches() {
 }
 
 #[test]
-fn twenty_thousand_changed_files_are_one_range() {
+fn r01_twenty_thousand_changed_files_are_one_range_in_a_complete_set_of_packets() {
     let f = Fixture::pushed();
     let blob = f.git_stdin(&["hash-object", "-w", "--stdin"], b"content\n");
     let lines: String = (0..20_000).map(|n| format!("100644 {blob}\td{}/f{n}\n", n % 50)).collect();
@@ -194,16 +194,25 @@ fn twenty_thousand_changed_files_are_one_range() {
     let repo = f.repo();
     let collected = collect(repo.objects(), Some(&f.id("HEAD~1")), &f.id("HEAD"), &Policy::built_in()).unwrap();
     assert_eq!(collected.bundle.changed_paths().len(), 20_000);
+    let limits = Limits { packet_cap: 100_000, max_packets: 1_000 };
+    let packets = repo::packets(&collected.bundle, limits).unwrap();
+    assert_eq!(review_bundle::check(&packets.ledger, &collected.bundle), Ok(()));
+    let all = || packets.packets.iter().chain(&packets.overviews);
+    assert!(all().count() <= limits.max_packets && all().all(|packet| packet.text.len() <= limits.packet_cap));
 }
 
 #[test]
 fn a_large_file_is_read_whole() {
     let f = Fixture::pushed();
-    f.write("large", vec![b'a'; 50 << 20]);
+    // The time is that of reading, not of git's compression.
+    f.git(&["config", "core.compression", "0"]);
+    let content: Vec<u8> = (0..13_107_200_u32).flat_map(u32::to_le_bytes).collect();
+    f.write("large", &content);
     f.commit("large");
     let repo = f.repo();
     let collected = collect(repo.objects(), Some(&f.id("HEAD~1")), &f.id("HEAD"), &Policy::built_in()).unwrap();
-    assert!(collected.bundle.len() > 50 << 20);
+    let said = format!("new content is not text: 52428800 bytes, sha256 {}\n", review_bundle::sha256(&content));
+    assert!(collected.bundle.shown().contains(&said), "{}", collected.bundle.shown());
 }
 
 #[test]

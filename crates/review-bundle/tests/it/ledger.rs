@@ -2,9 +2,9 @@
 
 use insta::assert_snapshot;
 use proptest::prelude::*;
-use review_bundle::{Bundle, Ledger, LedgerGap, Limits, Side, Span, check};
+use review_bundle::{Bundle, Ledger, LedgerGap, Limits, Note, Side, Span, check};
 
-use crate::tree::{EXECUTABLE, FILE, SUBMODULE, Tree, bundle, tree, trees};
+use crate::tree::{EXECUTABLE, FILE, SUBMODULE, Tree, bundle, header, tree, trees};
 
 const LIMITS: Limits = Limits { packet_cap: 1270, max_packets: 1000 };
 
@@ -13,7 +13,11 @@ fn sample() -> Bundle {
     let submodule = |digit: &str| digit.repeat(40);
     let old = tree([("a", FILE, &*lines(0, 90)), ("m", FILE, "x"), ("s", SUBMODULE, &*submodule("1"))]);
     let new = tree([("a", FILE, &*lines(40, 190)), ("m", EXECUTABLE, "x"), ("s", SUBMODULE, &*submodule("2"))]);
-    bundle(&old, &new)
+    let note = |path: &str| {
+        let message = "m".repeat(400);
+        Note { blocker: false, rule: "secret".into(), path: path.into(), line: None, message }
+    };
+    Bundle::new(header(), bundle(&old, &new).files().to_vec(), vec![note("a"), note("m")])
 }
 
 /// What the checker says to a true ledger after `lie`.
@@ -34,6 +38,7 @@ fn r01_a_true_ledger_is_complete() {
     assert_eq!(judged(|_| {}), "complete");
     let ledger = sample().packets(LIMITS).unwrap().ledger;
     assert!(ledger.packets.len() > 3, "the lies below need several packets: {}", ledger.packets.len());
+    assert!(ledger.overviews.len() > 1, "and several of the overview: {}", ledger.overviews.len());
 }
 
 #[test]
@@ -143,6 +148,31 @@ fn r03_an_empty_or_unknown_packet_is_found() {
 }
 
 #[test]
+fn r01_an_entry_of_the_overview_that_is_nowhere_or_elsewhere_is_found() {
+    assert_snapshot!([
+        judged(|ledger| ledger.entries[1].listed_in.clear()),
+        judged(|ledger| ledger.entries[1].listed_in = "packet-001".into()),
+        judged(|ledger| ledger.entries[1].named_in = "overview-001".into()),
+        judged(|ledger| { ledger.notes.pop(); }),
+        judged(|ledger| { let twice = ledger.notes[0].clone(); ledger.notes.push(twice); }),
+        judged(|ledger| ledger.notes[0] = "overview-999".into()),
+        judged(|ledger| { ledger.overviews.pop(); }),
+        judged(|ledger| { let mut empty = ledger.overviews[0].clone(); empty.id = "overview-999".into(); ledger.overviews.push(empty); }),
+        judged(|ledger| ledger.overviews[0].id = "packet-001".into()),
+    ].join("\n"), @r"
+    m is said to be in , which there is not
+    m is said to be in packet-001, which there is not
+    m is said to be in overview-001, which there is not
+    1 notes are listed, there are 2
+    3 notes are listed, there are 2
+    a note is said to be in overview-999, which there is not
+    s is said to be in overview-003, which there is not
+    nothing is in overview-999
+    two packets are called packet-001
+    ");
+}
+
+#[test]
 fn a_ledger_of_another_format_or_bundle_is_refused() {
     assert_eq!(judged(|ledger| ledger.schema = 2), "the ledger has schema 2, not 1");
     assert_eq!(judged(|ledger| ledger.bundle_sha256.clear()), "the ledger is for another bundle");
@@ -167,6 +197,13 @@ fn a_ledger_of_schema_1_is_read_for_ever() {
           "sha256": "11d75708d37c3e50d39994be51c4fe9638f4e04632dda5b5ad0c10a46137bbca"
         }
       ],
+      "overviews": [
+        {
+          "id": "overview-001",
+          "bytes": 652,
+          "sha256": "135144d2e491ed2769a624668af535c13835d7162c551d28645eddcb5efda2cb"
+        }
+      ],
       "entries": [
         {
           "path": "a\\u{a}",
@@ -178,6 +215,7 @@ fn a_ledger_of_schema_1_is_read_for_ever() {
             "sha256": "4355a46b19d348dc2f57c046f8ef63d4538ebb936000f3c9ee954a27460dd865"
           },
           "named_in": "packet-001",
+          "listed_in": "overview-001",
           "spans": [
             {
               "side": "new",
@@ -187,7 +225,8 @@ fn a_ledger_of_schema_1_is_read_for_ever() {
             }
           ]
         }
-      ]
+      ],
+      "notes": []
     }
     "#);
     assert_eq!(serde_json::from_str::<Ledger>(&text).unwrap(), ledger);

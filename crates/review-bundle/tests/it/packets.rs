@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use insta::assert_snapshot;
 use proptest::prelude::*;
-use review_bundle::{Bundle, Limits, Note, Packet, PacketError, Packets, check};
+use review_bundle::{Bundle, FileDiff, Limits, Note, Packet, PacketError, Packets, check};
 
 use crate::reader;
 use crate::tree::{EXECUTABLE, FILE, SYMLINK, Tree, bundle, header, tree, trees};
@@ -319,10 +319,10 @@ fn r14_a_change_without_lines_is_named_in_one_packet() {
 #[test]
 fn r01_too_many_packets_is_an_error_and_never_a_cut() {
     let bundle = bundle(&Tree::new(), &tree([("f", FILE, &*numbered(0..1000))]));
-    let needed = bundle.packets(limits(2000)).unwrap().packets.len();
-    assert!(needed > 2);
+    let needed = bundle.packets(limits(2000)).unwrap().packets.len() + 1;
+    assert!(needed > 3);
     let at_most = |max_packets| bundle.packets(Limits { packet_cap: 2000, max_packets });
-    assert_eq!(at_most(needed).unwrap().packets.len(), needed);
+    assert_eq!(at_most(needed).unwrap().packets.len() + 1, needed);
     assert_eq!(at_most(needed - 1), Err(PacketError::TooMany { max: needed - 1 }));
 }
 
@@ -335,8 +335,9 @@ fn r03_no_change_is_no_packet_and_that_is_an_error() {
 fn what_cannot_be_split_is_an_error() {
     let long = "p".repeat(4000);
     let bundle = bundle(&Tree::new(), &tree([(long.as_str(), FILE, "x\n")]));
-    assert!(matches!(bundle.packets(limits(10_000)), Err(PacketError::NoRoom { .. })));
-    assert!(matches!(bundle.packets(limits(4000)), Err(PacketError::Overview { bytes, cap: 4000 }) if bytes > 4000));
+    for cap in [10_000, 4000] {
+        assert!(matches!(bundle.packets(limits(cap)), Err(PacketError::NoRoom { .. })), "{cap}");
+    }
     assert!(bundle.packets(limits(30_000)).is_ok());
 }
 
@@ -356,16 +357,30 @@ fn a_part_of_a_line_that_fits_nowhere_is_an_error() {
     );
 }
 
+/// The paths that a packet lists, as they are shown there.
+fn listed(packet: &Packet) -> impl Iterator<Item = &str> {
+    let (_, list) = packet.text.split_once("\n=== CHANGED FILES ===\n").unwrap();
+    let (list, _) = list.split_once("\n=== INSTRUCTIONS ===\n").unwrap();
+    list.lines().map(|line| line.rsplit(' ').next().unwrap())
+}
+
 #[test]
-fn many_files_are_all_in_packets() {
+fn r01_many_files_are_all_in_packets_and_all_in_the_overview() {
     let old: Tree = (0..20_000).map(|n| (format!("d{}/f{n}", n % 100).into_bytes(), (FILE, b"1\n".to_vec()))).collect();
     let new: Tree = old.keys().map(|path| (path.clone(), (FILE, b"2\n".to_vec()))).collect();
     let bundle = bundle(&old, &new);
-    assert!(matches!(bundle.packets(limits(100_000)), Err(PacketError::Overview { bytes, .. }) if bytes > 500_000));
-    let packets = bundle.packets(limits(1_000_000)).unwrap();
+    let limits = Limits { packet_cap: 100_000, max_packets: 100 };
+    let packets = bundle.packets(limits).unwrap();
+    assert_eq!(check(&packets.ledger, &bundle), Ok(()));
     assert_eq!(packets.ledger.entries.len(), 20_000);
     let shown = |line: &str| packets.packets.iter().map(|packet| packet.text.matches(line).count()).sum::<usize>();
     assert_eq!((shown("\n-1\n"), shown("\n+2\n"), shown("\ndiff --git ")), (20_000, 20_000, 20_000));
+    assert!(packets.overviews.len() > 5, "{}", packets.overviews.len());
+    let paths = packets.ledger.entries.iter().map(|entry| entry.path.as_str());
+    assert!(packets.overviews.iter().flat_map(listed).eq(paths));
+    let all = || packets.packets.iter().chain(&packets.overviews);
+    assert!(all().all(|packet| packet.text.len() <= limits.packet_cap));
+    assert!(all().count() <= limits.max_packets);
 }
 
 #[test]
@@ -411,7 +426,7 @@ fn the_overview_has_every_file_and_every_note() {
     let new = tree([("a", FILE, "1\n"), ("b", FILE, "\0"), ("c", SYMLINK, "t")]);
     let note = Note { blocker: true, rule: "secret".into(), path: "a".into(), line: Some(1), message: "a key".into() };
     let bundle = Bundle::new(header(), bundle(&Tree::new(), &new).files().to_vec(), vec![note]);
-    assert_snapshot!(bundle.packets(limits(2000)).unwrap().overview, @r"
+    assert_snapshot!(bundle.packets(limits(2000)).unwrap().overviews[0].text, @r"
     === REVIEW PACKET ===
     The whole change without its lines: they are in packets of their own.
     files 3
@@ -477,15 +492,131 @@ fn r05_a_packet_is_filled_to_the_last_byte() {
     assert_eq!(packets[1].text.len(), cap, "a hunk in a new packet");
 }
 
+fn notes(count: usize) -> Vec<Note> {
+    let note =
+        |n| Note { blocker: false, rule: "secret".into(), path: "b".into(), line: Some(n), message: "m".repeat(90) };
+    (1..=count as u64).map(note).collect()
+}
+
 #[test]
-fn r05_the_overview_may_be_as_large_as_a_packet_and_no_larger() {
+fn an_overview_that_does_not_fit_in_one_packet_is_cut_between_its_entries() {
+    let new = tree([("a", FILE, "1\n"), ("b", FILE, "2\n"), ("c", FILE, "3\n"), ("d", FILE, "4\n")]);
+    let bundle = Bundle::new(header(), bundle(&Tree::new(), &new).files().to_vec(), notes(4));
+    let packets = bundle.packets(limits(1010)).unwrap();
+    let part = |packet: &Packet| format!("{}\n{}", packet.id, packet.text.split_once("\n=== INSTR").unwrap().0);
+    assert_snapshot!(packets.overviews.iter().map(part).collect::<Vec<_>>().join("\n"), @r"
+    overview-001
+    === REVIEW PACKET ===
+    A part of a change without its lines: they are in packets of their own. Other files and notes are in other parts.
+    files 0
+    notes 2
+    notice secret b:1: mmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmm
+    notice secret b:2: mmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmm
+
+    === CHANGED FILES ===
+
+    overview-002
+    === REVIEW PACKET ===
+    A part of a change without its lines: they are in packets of their own. Other files and notes are in other parts.
+    files 1
+    notes 2
+    notice secret b:3: mmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmm
+    notice secret b:4: mmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmm
+
+    === CHANGED FILES ===
+    A none -> 100644 +1 -0 a
+
+    overview-003
+    === REVIEW PACKET ===
+    A part of a change without its lines: they are in packets of their own. Other files and notes are in other parts.
+    files 3
+    notes 0
+
+    === CHANGED FILES ===
+    A none -> 100644 +1 -0 b
+    A none -> 100644 +1 -0 c
+    A none -> 100644 +1 -0 d
+    ");
+    assert_eq!(check(&packets.ledger, &bundle), Ok(()));
+    assert_snapshot!(packets.ledger.notes.join(" "), @"overview-001 overview-001 overview-002 overview-002");
+    let listed_in = packets.ledger.entries.iter().map(|entry| format!("{} {}", entry.path, entry.listed_in));
+    assert_snapshot!(listed_in.collect::<Vec<_>>().join("\n"), @r"
+    a overview-002
+    b overview-003
+    c overview-003
+    d overview-003
+    ");
+}
+
+#[test]
+fn r05_an_overview_is_one_packet_as_long_as_it_fits() {
     let files = bundle(&Tree::new(), &tree([("a", FILE, "1\n")])).files().to_vec();
-    let message = "ö".repeat(1500);
-    let note = Note { blocker: false, rule: "secret".into(), path: "a".into(), line: None, message };
+    let wide = notes(30).into_iter().map(|note| Note { message: "ö".repeat(45), ..note }).collect();
+    let bundle = Bundle::new(header(), files, wide);
+    let parts = |cap| bundle.packets(limits(cap)).unwrap().overviews;
+    let bytes = parts(10_000)[0].text.len();
+    assert_eq!((parts(bytes).len(), parts(bytes - 1).len()), (1, 2));
+}
+
+#[test]
+fn r01_packets_of_the_overview_count() {
+    let files = bundle(&Tree::new(), &tree([("a", FILE, "1\n")])).files().to_vec();
+    let bundle = Bundle::new(header(), files, notes(30));
+    let at_most = |max_packets| bundle.packets(Limits { packet_cap: 2_000, max_packets });
+    let needed = (1..100).find(|&max| at_most(max).is_ok()).unwrap();
+    let packets = at_most(needed).unwrap();
+    assert!(packets.overviews.len() > 2);
+    assert_eq!(packets.packets.len() + packets.overviews.len(), needed);
+    assert_eq!(at_most(needed - 1), Err(PacketError::TooMany { max: needed - 1 }));
+}
+
+#[test]
+fn a_note_that_is_larger_than_a_packet_is_an_error() {
+    let files = bundle(&Tree::new(), &tree([("a", FILE, "1\n")])).files().to_vec();
+    let note = Note { message: "m".repeat(3000), ..notes(1).remove(0) };
     let bundle = Bundle::new(header(), files, vec![note]);
-    let bytes = bundle.packets(limits(10_000)).unwrap().overview.len();
-    assert!(bundle.packets(limits(bytes)).is_ok());
-    assert_eq!(bundle.packets(limits(bytes - 1)), Err(PacketError::Overview { bytes, cap: bytes - 1 }));
+    assert_eq!(bundle.packets(limits(3000)), Err(PacketError::NoRoom { path: "b".into(), cap: 3000 }));
+    assert!(bundle.packets(limits(4000)).is_ok());
+}
+
+/// So many new files of 50 to 5,000 bytes, each of other lines.
+fn files(count: u32) -> Tree {
+    let lines = |n: u32| {
+        (0..1 + n * 7919 % 100).map(|line| format!("{n} has a line {line} of some bytes\n")).collect::<String>()
+    };
+    (0..count).map(|n| (format!("src/{n}.rs").into_bytes(), (FILE, lines(n).into_bytes()))).collect()
+}
+
+fn texts(files: Vec<FileDiff>) -> BTreeSet<String> {
+    let packets = Bundle::new(header(), files, Vec::new()).packets(limits(20_000)).unwrap();
+    packets.packets.into_iter().map(|packet| packet.text).collect()
+}
+
+#[test]
+fn an_edit_of_any_file_changes_few_packets() {
+    let tree = files(400);
+    let whole = bundle(&Tree::new(), &tree).files().to_vec();
+    let before = texts(whole.clone());
+    let changed = |(index, (path, (mode, content))): (usize, (&Vec<u8>, &(u32, Vec<u8>)))| {
+        let content = [content.as_slice(), &b"and one more line\n".repeat(20)].concat();
+        let edited = bundle(&Tree::new(), &Tree::from([(path.clone(), (*mode, content))]));
+        let mut files = whole.clone();
+        files[index] = edited.files()[0].clone();
+        texts(files).difference(&before).count()
+    };
+    let changed: Vec<usize> = tree.iter().enumerate().map(changed).collect();
+    assert!(before.len() > 50 && changed.iter().all(|&count| (1..=10).contains(&count)), "{changed:?}");
+    assert!(changed.iter().sum::<usize>() < 2 * tree.len(), "{changed:?}");
+}
+
+#[test]
+fn packets_are_filled_to_the_last_byte_where_there_would_be_too_many() {
+    let bundle = bundle(&Tree::new(), &files(200));
+    let at_most = |max_packets| bundle.packets(Limits { packet_cap: 20_000, max_packets });
+    let steady = at_most(1_000).unwrap().packets.len();
+    let least = (1..=steady).find(|&max| at_most(max + 1).is_ok()).unwrap();
+    assert!(least < steady && steady < 2 * least, "{least} {steady}");
+    assert_eq!(at_most(least + 1).unwrap().packets.len(), least);
 }
 
 #[test]
@@ -501,12 +632,8 @@ proptest! {
     fn r01_every_changed_byte_is_in_the_text_of_exactly_one_packet((old, new) in trees(), cap in 1600_usize..4000) {
         let bundle = bundle(&old, &new);
         prop_assume!(!bundle.is_empty());
-        let packets = match bundle.packets(limits(cap)) {
-            Err(PacketError::Overview { .. }) => return Ok(()),
-            packets => packets.unwrap(),
-        };
-        prop_assert!(packets.packets.iter().all(|packet| packet.text.len() <= cap));
-        prop_assert!(packets.overview.len() <= cap);
+        let packets = bundle.packets(limits(cap)).unwrap();
+        prop_assert!(packets.packets.iter().chain(&packets.overviews).all(|packet| packet.text.len() <= cap));
         prop_assert_eq!(check(&packets.ledger, &bundle), Ok(()));
         check_text(&packets, &old, &new);
     }
