@@ -286,10 +286,8 @@ const IN_HISTORY: &str =
 fn blocked(blockers: &[Finding], in_history: bool) -> Failure {
     let (count, plural) = (blockers.len(), if blockers.len() == 1 { "" } else { "s" });
     let mut reason = format!("the review has {count} blocker{plural}");
-    reason.extend(blockers.iter().take(TOLD).map(|blocker| format!("\n- {}", line_of(blocker))));
-    if count > TOLD {
-        reason += &format!("\n- and {} more", count - TOLD);
-    }
+    let told = blockers.iter().take(TOLD).map(|blocker| format!("\n- {}", line_of(blocker)));
+    reason.extend(told.chain((count > TOLD).then(|| format!("\n- and {} more", count - TOLD))));
     let next = if in_history { IN_HISTORY } else { "mend what the verdict names, commit, then ship again" };
     Failure::refused("blocked", reason, next)
 }
