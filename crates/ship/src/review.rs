@@ -123,7 +123,7 @@ fn plan(bundle: &Bundle, policy: &policy::Review, size_cap: Option<u64>) -> Resu
     if bundle.len() <= whole {
         // One of the change, one of the overview: the ledger is of both, though one question shows it all.
         let packets = repo::packets(bundle, Limits { packet_cap: usize::MAX, max_packets: 2 })?;
-        let parts = vec![Part::new(Scope::Whole, bundle.shown())];
+        let parts = vec![Part { id: "bundle".to_owned(), scope: Scope::Whole, text: bundle.shown() }];
         return Ok(Plan { mode: ReviewMode::Bundle, parts, ledger: packets.ledger });
     }
     let limits = Limits { packet_cap: bytes(policy.packet_cap_bytes), max_packets: bytes(policy.max_packets) };
