@@ -7,9 +7,10 @@ use std::process::ExitCode;
 
 use cli::Context;
 use doctor::Report;
-use hooks::{Facts, Site, health};
+use hooks::{Facts, Site, Upstream, health};
+use host::Host;
 use outcome::{Exit, Failure};
-use repo::{Repo, RepoError, policy_bytes};
+use repo::{Git, Head, Repo, RepoError, policy_bytes};
 use reviewer::Program;
 
 use crate::args::Args;
@@ -18,17 +19,19 @@ fn examine(args: Args, cx: &Context) -> Result<Exit, Failure> {
     let Args { place, only } = args;
     let site = Site::observe(&cx.host, &place.directory)?;
     let codex = Program::find_version(&cx.host).map_err(|error| error.to_string());
-    let remote_policy = remote_policy(&place.directory).map_err(|error| error.to_string());
+    let remote_policy = remote_policy(&cx.host, &place.directory).map_err(|error| error.to_string());
     let report = Report::new(health(&cx.host, &site, &Facts { codex, remote_policy })).only(&only)?;
     cx.console.result(&report)?;
     Ok(report.exit())
 }
 
 /// As of the last fetch: a doctor does not wait for a network.
-fn remote_policy(directory: &Path) -> Result<Option<Vec<u8>>, RepoError> {
+fn remote_policy(host: &dyn Host, directory: &Path) -> Result<Upstream, RepoError> {
     let repo = Repo::open(directory)?;
-    let main = repo.reference("refs/remotes/origin/main")?;
-    main.map_or(Ok(None), |main| policy_bytes(repo.objects(), &main))
+    let Head::Branch { name, .. } = repo.head()? else { return Ok(Upstream::None) };
+    let Some(upstream) = Git::new(&repo, host).upstream(&name)? else { return Ok(Upstream::None) };
+    let Some(id) = repo.reference(&upstream)? else { return Ok(Upstream::None) };
+    Ok(Upstream::Has(policy_bytes(repo.objects(), &id)?))
 }
 
 fn main() -> ExitCode {

@@ -14,8 +14,17 @@ use crate::{HooksError, Origin, Site, script};
 pub struct Facts {
     /// The version of the Codex CLI, or why there is none.
     pub codex: Result<String, String>,
-    /// The policy file of the remote's `main`, or why it was not seen; `None` when there is none.
-    pub remote_policy: Result<Option<Vec<u8>>, String>,
+    /// The policy file of the branch's upstream, or why it was not seen.
+    pub remote_policy: Result<Upstream, String>,
+}
+
+/// What the branch follows on the remote, when it was last fetched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Upstream {
+    /// Nothing, or HEAD is on no branch.
+    None,
+    /// A commit with this policy file; `None` when it has no such file.
+    Has(Option<Vec<u8>>),
 }
 
 const INSTALL: &str = "run install-hooks";
@@ -104,17 +113,23 @@ fn same_as_recorded(host: &dyn Host, site: &Site) -> Result<bool, HooksError> {
     Ok(host.read(&site.checksums())?.is_some_and(|recorded| recorded == now.as_bytes()))
 }
 
-fn pinned_policy(host: &dyn Host, site: &Site, remote: &Result<Option<Vec<u8>>, String>) -> Check {
+fn pinned_policy(host: &dyn Host, site: &Site, remote: &Result<Upstream, String>) -> Check {
     const NAME: &str = "pinned-policy";
     match (parsed(host, &site.policy()), remote) {
-        (Some(Ok(pinned)), Ok(Some(remote))) if *remote != pinned => {
-            let seen = "the pinned policy is another than the remote's main had when it was last fetched";
-            let next = "git fetch, read what differs; to pin the remote's: install-hooks --repin in an up-to-date main";
+        (Some(Ok(_)), Ok(Upstream::None)) => {
+            let seen =
+                "the branch has no upstream that was fetched: whether the pinned policy is out of date is not known";
+            Check::warn(NAME, "no-upstream", seen, "git fetch, git branch --set-upstream-to REMOTE/BRANCH")
+        }
+        (Some(Ok(pinned)), Ok(Upstream::Has(Some(remote)))) if *remote != pinned => {
+            let seen = "the pinned policy is another than the branch's upstream had when it was last fetched";
+            let next =
+                "git fetch, read what differs; to pin the remote's: install-hooks --repin in an up-to-date branch";
             Check::warn(NAME, "policy-outdated", seen, next)
         }
         (Some(Ok(_)), Ok(_)) => Check::pass(NAME, site.policy().display().to_string()),
         (Some(Ok(_)), Err(why)) => {
-            Check::warn(NAME, "policy-unseen", format!("the policy of the remote's main: {why}"), "git fetch")
+            Check::warn(NAME, "policy-unseen", format!("the policy of the branch's upstream: {why}"), "git fetch")
         }
         (Some(Err(why)), _) => Check::fail(NAME, "policy-invalid", why, "run install-hooks --repin"),
         (None, _) => {

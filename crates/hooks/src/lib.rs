@@ -23,7 +23,7 @@ mod script;
 mod site;
 
 pub use former::hand_on;
-pub use health::{Facts, health};
+pub use health::{Facts, Upstream, health};
 pub use install::{Installed, PinnedPolicy, Programs, install};
 pub use installed::installed_dir;
 pub use site::{Effective, Origin, Site, effective_hooks};

@@ -171,6 +171,15 @@ impl<'a> Git<'a> {
         Ok(if output.success() { output.stdout_text().parse().ok() } else { None })
     }
 
+    /// The full name of the ref that `branch`, a full name too, follows; `None` when it follows none.
+    ///
+    /// # Errors
+    /// Those of git.
+    pub fn upstream(&self, branch: &str) -> Result<Option<String>, RepoError> {
+        let output = self.run(&self.local(&["for-each-ref", "--format=%(upstream)", branch]), false)?;
+        Ok(Some(output.stdout_text()).filter(|name| !name.is_empty()))
+    }
+
     /// Environment that switches every filter of the repository's configuration off. Their names come from files, so
     /// they are listed first; listing runs nothing.
     pub(crate) fn without_filters(&self, cmd: Cmd) -> Result<Cmd, RepoError> {

@@ -123,4 +123,14 @@ mod tests {
         assert_ne!(key(&["a,b"]), key(&["a", "b"]));
         assert_ne!(key(&["a,1:b"]), key(&["a", "b"]));
     }
+
+    /// An entry as a program of schema 1 wrote it.
+    const SCHEMA_1: &str = r#"{"schema":1,"key":"KEY","nonce":"n","raw":"{\"packet\":\"packet-001\",\"nonce\":\"n\",\"verdict\":\"APPROVED\",\"blockers\":[],\"non_blocking\":[]}","usage":{"input":3,"cached_input":1,"output":4}}"#;
+
+    #[test]
+    fn an_entry_of_every_schema_is_read_and_written_the_same() {
+        let sample = SCHEMA_1.replace("KEY", key(&["a"]).as_str());
+        let (entry, _) = Entry::read(sample.as_bytes(), &key(&["a"]), "packet-001").unwrap();
+        assert_eq!((entry.usage.map(Usage::total), serde_json::to_string(&entry).unwrap()), (Some(7), sample));
+    }
 }

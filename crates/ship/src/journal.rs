@@ -125,4 +125,18 @@ mod tests {
         drop(first);
         Journal::lock(dir.path()).unwrap();
     }
+
+    /// Journals as programs of each schema wrote them.
+    const SCHEMA_1: [&str; 2] = [
+        r#"{"schema":1,"target":"refs/heads/main","since":"0000000000000000000000000000000000000000","round":2,"state":{"at":"reviewing","round":2}}"#,
+        r#"{"schema":1,"target":"refs/heads/main","since":"0000000000000000000000000000000000000000","round":1,"state":{"at":"following","pushed":true}}"#,
+    ];
+
+    #[test]
+    fn a_journal_of_every_schema_is_read_and_written_the_same() {
+        for journal in SCHEMA_1 {
+            let entry: Entry = serde_json::from_str(journal).unwrap();
+            assert_eq!((entry.schema, serde_json::to_string(&entry).unwrap().as_str()), (SCHEMA, journal));
+        }
+    }
 }

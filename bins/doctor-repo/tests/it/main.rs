@@ -32,6 +32,7 @@ impl Scene {
     /// The same, with a policy pinned.
     fn pinning(policy: &PinnedPolicy) -> Self {
         let f = Fixture::pushed();
+        f.git(&["branch", "--quiet", "--set-upstream-to", "origin/main"]);
         let site = Site::observe(f.host(), &f.work()).unwrap();
         let program = PathBuf::from(env!("CARGO_BIN_EXE_doctor-repo"));
         let programs = Programs { push_gate: program.clone(), ship: Some(program) };
@@ -112,16 +113,35 @@ fn a_pinned_policy_that_the_remote_left_behind_is_told() {
     };
     assert_snapshot!(push("schema = 1\n# lately\n"), @r"
     exit 0
-    WARN: pinned-policy: the pinned policy is another than the remote's main had when it was last fetched
-          next: git fetch, read what differs; to pin the remote's: install-hooks --repin in an up-to-date main
+    WARN: pinned-policy: the pinned policy is another than the branch's upstream had when it was last fetched
+          next: git fetch, read what differs; to pin the remote's: install-hooks --repin in an up-to-date branch
     === Doctor Summary: 0/1 passed ===
     ");
     assert!(push("schema = 1\n").contains("PASS: pinned-policy"));
     s.f.write(".git/refs/remotes/origin/main", format!("{}\n", "1".repeat(40)));
     assert_snapshot!(s.run(&s.program(&["pinned-policy"])), @r"
     exit 0
-    WARN: pinned-policy: the policy of the remote's main: object 1111111111111111111111111111111111111111 is not in this repository
+    WARN: pinned-policy: the policy of the branch's upstream: object 1111111111111111111111111111111111111111 is not in this repository
           next: git fetch
+    === Doctor Summary: 0/1 passed ===
+    ");
+}
+
+#[test]
+fn the_upstream_of_the_branch_is_what_counts() {
+    let s = Scene::new();
+    fs::write(s.site.policy(), "schema = 1\n").unwrap();
+    s.f.write("configs/ship.toml", "schema = 1\n# lately\n");
+    s.f.commit("policy");
+    s.f.git(&["push", "-q", "--no-verify", "origin", "main:release"]);
+    assert!(s.run(&s.program(&["pinned-policy"])).contains("PASS: pinned-policy"), "main has no policy");
+    s.f.git(&["branch", "--quiet", "--set-upstream-to", "origin/release"]);
+    assert!(s.run(&s.program(&["pinned-policy"])).contains("WARN: pinned-policy: the pinned policy is another"));
+    s.f.git(&["branch", "--quiet", "--unset-upstream"]);
+    assert_snapshot!(s.run(&s.program(&["pinned-policy"])), @r"
+    exit 0
+    WARN: pinned-policy: the branch has no upstream that was fetched: whether the pinned policy is out of date is not known
+          next: git fetch, git branch --set-upstream-to REMOTE/BRANCH
     === Doctor Summary: 0/1 passed ===
     ");
 }

@@ -3,7 +3,7 @@
 
 use std::fs;
 
-use fake_model::{Ending, Reply};
+use fake_model::{Brain, Ending, Reply};
 use insta::assert_snapshot;
 
 use crate::stage::{Setup, Stage, nobody, run};
@@ -40,10 +40,9 @@ fn a_missing_codex() {
 }
 
 #[test]
-fn r08_a_codex_without_a_version() {
+fn a_codex_that_is_a_script() {
     let stage = Stage::new(&Setup::default(), |_| Reply::empty());
-    crate::stage::executable(&stage.path("bin/codex.sh"), "#!/bin/sh\necho unknown\n");
-    fs::rename(stage.path("bin/codex.sh"), stage.path("bin/codex")).unwrap();
+    crate::stage::executable(&stage.path("bin/codex"), "#!/bin/sh\necho unknown\n");
     assert_snapshot!(not_reviewed(&stage), @r"
     exit 3 codex-missing: STAGE/bin/codex is a script, and the native codex program it starts was not found
     next: install it: npm install --global @openai/codex
@@ -73,6 +72,16 @@ fn what_a_review_needs_is_looked_for_before_the_tests_run() {
 }
 
 #[test]
+fn r08_a_codex_without_a_version() {
+    let stage = Stage::new(&Setup::default(), |_| Reply::empty());
+    fs::hard_link(env!("CARGO_BIN_EXE_ship"), stage.path("bin/codex")).unwrap();
+    assert_snapshot!(not_reviewed(&stage), @r"
+    exit 3 codex-unknown: `STAGE/bin/codex --version` did not say a version: ship 0.1.0
+    next: install a known version: npm install --global @openai/codex@0.169.0
+    ");
+}
+
+#[test]
 fn k04_a_missing_key_is_asked_of_nobody() {
     let stage = Stage::with_codex(&Setup::default(), |_| Reply::empty());
     stage.change();
@@ -88,9 +97,18 @@ fn r08_a_codex_that_hangs() {
     ");
 }
 
+/// Ships a commit to a model that answers as it should, but for what `change` makes of the answer.
+fn changed(change: fn(&str) -> String) -> String {
+    let stage = Stage::with_codex(&Setup::default(), move |request| {
+        let Reply::Stream { items, .. } = Brain::approving().reply(request) else { panic!("an answer is a stream") };
+        Reply::message(change(items[0]["content"][0]["text"].as_str().unwrap()))
+    });
+    not_reviewed(&stage)
+}
+
 #[test]
 fn r06_prose() {
-    assert_snapshot!(check(Reply::message("Fine by me: {\"verdict\":\"APPROVED\"}")), @r"
+    assert_snapshot!(changed(|answer| format!("Fine by me: {answer}")), @r"
     exit 4 reviewer-answer: bundle was not reviewed: the answer is not exactly one document of the schema: expected value at line 1 column 1
     next: try again, or name another review.model in the policy
     ");
@@ -106,8 +124,8 @@ fn an_empty_message() {
 
 #[test]
 fn r06_two_documents() {
-    assert_snapshot!(check(Reply::message("{\"verdict\":\"APPROVED\"}\n{\"verdict\":\"APPROVED\"}")), @r"
-    exit 4 reviewer-answer: bundle was not reviewed: the answer is not exactly one document of the schema: missing field `packet` at line 1 column 22
+    assert_snapshot!(changed(|answer| format!("{answer}\n{answer}")), @r"
+    exit 4 reviewer-answer: bundle was not reviewed: the answer is not exactly one document of the schema: trailing characters at line 2 column 1
     next: try again, or name another review.model in the policy
     ");
 }

@@ -1,6 +1,8 @@
 //! The whole way with every real part, and its single steps as programs of their own.
 
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fake_model::{Reply, Request};
@@ -453,4 +455,51 @@ fn every_step_every_packet_and_every_retry_is_told_as_it_comes() {
     ");
     let again = review.events().into_iter().find(|event| event["event"] == "again").unwrap();
     assert_snapshot!(again.to_string(), @r#"{"event":"again","packet":"packet-001","reason":"the answer is not exactly one document of the schema: expected value at line 1 column 1"}"#);
+}
+
+#[test]
+fn odd_names_are_shown_escaped_and_pushed_as_they_are() {
+    let stage = Stage::with_codex(&Setup::default(), mending());
+    let name = std::ffi::OsStr::from_bytes(b"src/a\nb \"q\" 'r' \xff.py");
+    fs::write(stage.path("work").join(name), "ODD = 1\n").unwrap();
+    let head = stage.commit("odd names");
+    let said = stage.ship(&[]);
+    assert_eq!(said.code, Some(0), "{}", said.stdout);
+    assert_shipped(&stage, &head);
+    let pushed =
+        stage.git(&["-c", "core.quotePath=true", "-C", "../remote.git", "ls-tree", "--name-only", "main", "src/"]);
+    assert_eq!(pushed, "\"src/a\\nb \\\"q\\\" 'r' \\377.py\"\nsrc/greet.py");
+    let prompt = stage.model.requests()[0].prompt();
+    assert!(prompt.contains(r"\u{a}") && prompt.contains(r"\x{ff}"), "{prompt}");
+}
+
+#[test]
+fn a_merge_with_a_rename_a_mode_and_a_link_in_the_place_of_a_file_is_pushed() {
+    let stage = Stage::with_codex(&Setup::default(), mending());
+    for file in ["moved", "flipped", "linked"] {
+        stage.write(&format!("src/{file}.py"), &format!("{file} = 1\n").repeat(20));
+    }
+    stage.commit("files");
+    stage.git(&["push", "--quiet", "--no-verify", "origin", "main"]);
+    stage.git(&["switch", "--quiet", "--create", "side"]);
+    stage.git(&["mv", "src/moved.py", "src/elsewhere.py"]);
+    stage.git(&["update-index", "--chmod=+x", "src/flipped.py"]);
+    fs::set_permissions(stage.path("work/src/flipped.py"), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::remove_file(stage.path("work/src/linked.py")).unwrap();
+    symlink("greet.py", stage.path("work/src/linked.py")).unwrap();
+    stage.commit("move, flip and link");
+    stage.git(&["switch", "--quiet", "main"]);
+    stage.change();
+    stage.git(&["merge", "--quiet", "--no-ff", "--message", "merge", "side"]);
+    let head = stage.git(&["rev-parse", "HEAD"]);
+    let said = stage.ship(&[]);
+    assert_eq!(said.code, Some(0), "{}", said.stdout);
+    assert_shipped(&stage, &head);
+    assert_snapshot!(stage.git(&["-C", "../remote.git", "ls-tree", "--format=%(objectmode) %(path)", "main", "src/"]), @r"
+    100644 src/elsewhere.py
+    100755 src/flipped.py
+    100644 src/greet.py
+    120000 src/linked.py
+    100644 src/more.py
+    ");
 }

@@ -349,7 +349,7 @@ fn a_linked_work_tree_is_a_place_to_ship_from() {
 }
 
 #[test]
-fn names_that_lie_are_escaped_and_shipped_as_they_are() {
+fn names_that_lie_are_blocked_by_rule() {
     let stage = stage();
     stage.write("src/a\nb \"q\" \u{202e}.py", "1\n");
     stage.commit("odd names");

@@ -90,8 +90,11 @@ impl Scene {
 
     /// The doctor's report on the hooks and the gate.
     fn health(&self) -> String {
-        let report =
-            Report::new(health(self, &self.site(), &Facts { codex: Ok("0.169.0".into()), remote_policy: Ok(None) }));
+        let report = Report::new(health(
+            self,
+            &self.site(),
+            &Facts { codex: Ok("0.169.0".into()), remote_policy: Ok(hooks::Upstream::Has(None)) },
+        ));
         let report = report.only(&["hooks-path", "pre-push", "post-commit", "gate"]).unwrap();
         self.shown(&report.to_string())
     }
