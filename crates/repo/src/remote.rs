@@ -188,7 +188,7 @@ fn declined(output: &Output) -> Option<RepoError> {
 }
 
 /// What was said of a push that a pre-push hook refused. Git has reached the remote by then: it exits with 1, not with
-/// the 128 of a remote that it cannot reach, and reports no ref that was rejected (transport_push() in its transport.c).
+/// the 128 of a remote that it cannot reach, and reports no ref that was rejected (`transport_push()` in its transport.c).
 fn refused_by_hook(output: &Output) -> Option<RepoError> {
     let rejected = output.stdout.split(|byte| *byte == b'\n').any(|line| line.starts_with(b"!\t"));
     let said = [output.stdout_text(), output.stderr_text()].join("\n");

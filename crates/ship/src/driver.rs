@@ -273,17 +273,17 @@ impl Run<'_> {
 
 fn blocked(blockers: &[Finding], in_history: bool) -> Failure {
     let (count, plural) = (blockers.len(), if blockers.len() == 1 { "" } else { "s" });
-    let mut reason = format!("the review has {count} blocker{plural}");
-    reason.extend(blockers.iter().take(TOLD).map(|blocker| format!("\n- {}", line_of(blocker))));
+    let mut lines = vec![format!("the review has {count} blocker{plural}")];
+    lines.extend(blockers.iter().take(TOLD).map(|blocker| format!("- {}", line_of(blocker))));
     if count > TOLD {
-        reason += &format!("\n- and {} more", count - TOLD);
+        lines.push(format!("- and {} more", count - TOLD));
     }
     let next = if in_history {
         "what is in the history stays there: rewrite the commits (git rebase -i), replace leaked keys, then ship again"
     } else {
         "mend what the verdict names, commit, then ship again"
     };
-    Failure::refused("blocked", reason, next)
+    Failure::refused("blocked", lines.join("\n"), next)
 }
 
 /// What [`autoheal`] did.
@@ -341,5 +341,29 @@ impl State {
             Self::Pushing => Some("push"),
             Self::Following { .. } => Some("follow"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use insta::assert_snapshot;
+    use verdict::schema::Source;
+
+    #[test]
+    fn a_blocked_review_names_its_first_blockers() {
+        let blocker =
+            |line| Finding::new(Source::Reviewer, Some("src/a.py"), Some(line), "eval", "runs what it is given");
+        let blockers: Vec<_> = (1..=7).map(blocker).collect();
+        assert_snapshot!(blocked(&blockers, false).text(), @r"
+        blocked: the review has 7 blockers
+        - src/a.py:1: eval: runs what it is given
+        - src/a.py:2: eval: runs what it is given
+        - src/a.py:3: eval: runs what it is given
+        - src/a.py:4: eval: runs what it is given
+        - src/a.py:5: eval: runs what it is given
+        - and 2 more
+        next: mend what the verdict names, commit, then ship again
+        ");
     }
 }
