@@ -163,6 +163,9 @@ impl Run<'_> {
 
     /// The gate would let the head through as it is.
     fn is_approved(&self) -> Result<bool, Failure> {
+        if self.session.is_new_name() {
+            return Ok(true);
+        }
         let Session { repo, target, head, .. } = &self.session;
         let since = self.session.since_or_zero();
         if self.session.store().list(&since, head)?.is_empty() {
@@ -238,7 +241,7 @@ impl Run<'_> {
             local_ref: self.tip.to_string(),
             new: self.tip.clone(),
             remote_ref: self.session.target.clone(),
-            old: self.session.since_or_zero(),
+            old: self.session.held_or_zero(),
         };
         let facts = push_facts(self.session.repo, vec![update], self.source());
         self.pass = Some(judge(&facts).map_err(|refusals| push_blocked(&refusals))?);
