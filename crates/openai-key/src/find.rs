@@ -277,7 +277,8 @@ fn parsed(source: Source, bytes: &[u8]) -> Result<Seen, KeyError> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Status {
     schema: u32,
-    status: &'static str,
+    #[serde(rename = "status")]
+    outcome: &'static str,
     /// The place the key would come from: the first that is not absent, unless what it holds is refused.
     pub source: Option<Source>,
     /// Every place, in the order they are looked at.
@@ -314,7 +315,7 @@ impl Status {
         let places: Vec<_> = Source::STORED.map(|source| Place::observe(host, keyring, source)).into();
         let first = places.iter().find(|place| place.state != State::Absent);
         let source = first.filter(|place| place.state == State::Present).map(|place| place.source);
-        Self { schema: 1, status: exit(source).status(), source, places }
+        Self { schema: 1, outcome: exit(source).status(), source, places }
     }
 
     /// [`Exit::Done`] if a key would be found, else [`Exit::NotReady`].

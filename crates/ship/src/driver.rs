@@ -241,7 +241,7 @@ impl Run<'_> {
             local_ref: self.tip.to_string(),
             new: self.tip.clone(),
             remote_ref: self.session.target.clone(),
-            old: self.session.held_or_zero(),
+            old: self.session.present_or_zero(),
         };
         let facts = push_facts(self.session.repo, vec![update], self.source());
         self.pass = Some(judge(&facts).map_err(|refusals| push_blocked(&refusals))?);

@@ -30,7 +30,7 @@ pub(crate) struct Session<'a> {
     /// The full name of the ref on the remote, and of the local branch.
     pub(crate) target: String,
     /// What that ref holds; `None` when it does not exist.
-    pub(crate) held: Option<Oid>,
+    pub(crate) present: Option<Oid>,
     /// The commit that the range begins at: the one the ref holds, or for a new ref that the policy has open, where it
     /// left the remote's default branch. `None` when everything is new.
     pub(crate) since: Option<Oid>,
@@ -67,27 +67,21 @@ impl<'a> Session<'a> {
         }
         clean(&git, repo)?;
         let remote = choose_remote(&git, remote)?;
-        let held = git.ls_remote(&remote, &target)?;
-        if let Some(id) = &held {
+        let present = git.ls_remote(&remote, &target)?;
+        if let Some(id) = &present {
             bring(&git, repo, id, (&remote, &target))?;
         }
-        let standing = standing(&git, repo, held.as_ref(), &head, (&remote, &target))?;
+        let standing = standing(&git, repo, present.as_ref(), &head, (&remote, &target))?;
         let site = Site::observe(host, &root)?;
         let pinned = host.read(&site.policy())?;
         let hooks = installed_dir(host, &site)?;
         let source = PolicySource { pinned: pinned.as_deref() };
-        let policy_over = |base| policy_for(repo.objects(), base, source, &target);
-        let is_open = |policy: &Policy| policy.classify(&target) == RefClass::Open;
-        let fork = match held {
-            None if is_open(&policy_over(None)?) => fork(&git, repo, &remote, &head)?,
-            _ => None,
+        let since = match &present {
+            Some(id) => Some(id.clone()),
+            None => fork(&git, repo, source, &head, (&remote, &target))?,
         };
-        // Where the default branch's policy protects the ref, all of it is to be seen.
-        let is_open_there =
-            fork.as_ref().map(|base| policy_over(Some(base))).transpose()?.is_some_and(|it| is_open(&it));
-        let since = held.clone().or_else(|| fork.clone().filter(|_| is_open_there));
         let before = if standing == Remote::HasBaseline { Some(&head) } else { since.as_ref() };
-        let policy = policy_over(before)?;
+        let policy = policy_for(repo.objects(), before, source, &target)?;
         let at_remote = before.map(|id| policy_bytes(repo.objects(), id)).transpose()?.flatten();
         let policy_at_remote = at_remote.is_some_and(|bytes| Sha256::of(&bytes) == *policy.sha256());
         Ok(Self {
@@ -96,7 +90,7 @@ impl<'a> Session<'a> {
             root,
             remote,
             target,
-            held,
+            present,
             since,
             head,
             policy,
@@ -115,14 +109,14 @@ impl<'a> Session<'a> {
 
     /// What the remote's ref holds, zeros where there is none.
     #[must_use]
-    pub(crate) fn held_or_zero(&self) -> Oid {
-        self.held.clone().unwrap_or_else(|| self.head.zero_like())
+    pub(crate) fn present_or_zero(&self) -> Oid {
+        self.present.clone().unwrap_or_else(|| self.head.zero_like())
     }
 
     /// The branch is new to the remote, and has no commit that its default branch has not.
     #[must_use]
     pub(crate) fn is_new_name(&self) -> bool {
-        self.held.is_none() && self.since.as_ref() == Some(&self.head)
+        self.present.is_none() && self.since.as_ref() == Some(&self.head)
     }
 
     /// Git in this repository.
@@ -156,7 +150,7 @@ impl<'a> Session<'a> {
     /// Why the push of `tip` failed: somebody else pushed meanwhile, or `failure`.
     pub(crate) fn unless_moved(&self, tip: &Oid, failure: repo::RepoError) -> Failure {
         match self.git().ls_remote(&self.remote, &self.target) {
-            Ok(now) if now != self.held && now.as_ref() != Some(tip) => moved(&self.remote, &self.target),
+            Ok(now) if now != self.present && now.as_ref() != Some(tip) => moved(&self.remote, &self.target),
             _ => failure.into(),
         }
     }
@@ -272,11 +266,29 @@ fn choose_remote(git: &Git<'_>, named: Option<&str>) -> Result<String, Failure> 
     }
 }
 
-/// Where `head` left the remote's default branch; `None` when they share nothing, or the remote is empty.
-fn fork(git: &Git<'_>, repo: &Repo, remote: &str, head: &Oid) -> Result<Option<Oid>, Failure> {
+/// Where the range of a ref begins that the remote does not have: where `head` left the remote's default branch. `None`
+/// when they share nothing, and for a ref that the pinned policy or that of the default branch protects: of it all is
+/// to be seen.
+fn fork(
+    git: &Git<'_>,
+    repo: &Repo,
+    source: PolicySource<'_>,
+    head: &Oid,
+    (remote, target): (&str, &str),
+) -> Result<Option<Oid>, Failure> {
+    let is_open = |base| {
+        let policy = policy_for(repo.objects(), base, source, target);
+        policy.map(|policy| policy.classify(target) == RefClass::Open)
+    };
+    if !is_open(None)? {
+        return Ok(None);
+    }
     let Some(default) = git.ls_remote_head(remote)? else { return Ok(None) };
     bring(git, repo, &default, (remote, "HEAD"))?;
-    Ok(merge_base(repo.objects(), &default, head)?)
+    match merge_base(repo.objects(), &default, head)? {
+        Some(base) if is_open(Some(&base))? => Ok(Some(base)),
+        _ => Ok(None),
+    }
 }
 
 /// Sees to it that the remote's commit is here.
