@@ -3,7 +3,9 @@
 use std::io::{self, IsTerminal, Read};
 
 use cli::{Console, Context};
-use openai_key::{Key, KeyError, Keyring, Source, Status, exec, export_line, find_or_ask, no_core_dumps, store};
+use openai_key::{
+    Key, KeyError, Keyring, Source, Status, destination, exec, export_line, find_or_ask, no_core_dumps, store,
+};
 use outcome::{Exit, Failure};
 
 use crate::args::{Action, Args};
@@ -14,8 +16,10 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
     let keyring = Keyring::of_session(&context.host);
     let found = || -> Result<Key, Failure> {
         let found = find_or_ask(&context.host, &keyring, console.interactive())?;
-        if let Some(Err(why)) = &found.stored {
-            console.note(why);
+        match &found.stored {
+            Some(Ok(stored)) => console.note(&stored.to_string()),
+            Some(Err(why)) => console.note(why),
+            None => {}
         }
         Ok(found.key)
     };
@@ -23,7 +27,8 @@ pub(crate) fn run(args: Args, context: &Context) -> Result<Exit, Failure> {
         (true, None) => reveal(console, || Ok(export_line(&found()?).as_bytes().to_vec())),
         (false, Some(Action::Get)) => reveal(console, || Ok([found()?.expose().as_bytes(), b"\n"].concat())),
         (false, Some(Action::Set)) => {
-            console.result(&store(&context.host, &keyring, &read_new(console)?)?)?;
+            let place = destination(&context.host, &keyring)?;
+            console.result(&store(&context.host, &keyring, &read_new(console, place)?)?)?;
             Ok(Exit::Done)
         }
         (false, Some(Action::Status)) => {
@@ -55,9 +60,9 @@ fn reveal(console: &Console, bytes: impl FnOnce() -> Result<Vec<u8>, Failure>) -
 }
 
 /// A key from stdin, or typed without echo where stdin is a terminal; never from an argument.
-fn read_new(console: &Console) -> Result<Key, Failure> {
+fn read_new(console: &Console, place: Source) -> Result<Key, Failure> {
     if console.interactive() {
-        return Ok(openai_key::ask()?);
+        return Ok(openai_key::ask(Some(place))?);
     }
     let mut typed = Vec::new();
     io::stdin().lock().take(4096).read_to_end(&mut typed).map_err(KeyError::Terminal)?;

@@ -25,13 +25,14 @@ pub(crate) struct Args {
     /// Also write the patch that `git apply` turns the old tree into the new one with, byte for byte
     #[arg(long, value_name = "FILE")]
     pub(crate) patch: Option<PathBuf>,
-    /// The most bytes of the bundle
-    #[arg(long, value_name = "BYTES", env = "REVIEW_BUNDLE_SIZE_CAP", default_value_t = 204_800)]
-    pub(crate) size_cap: u64,
-    /// When it is larger: packets and their ledger there, instead of exit 6
+    /// The most bytes of the bundle [default: the policy's]
+    #[arg(long, value_name = "BYTES", env = "REVIEW_BUNDLE_SIZE_CAP")]
+    pub(crate) size_cap: Option<u64>,
+    /// When it is larger: packets and their ledger there, instead of exit 6. The directory is new, empty or of an
+    /// earlier run, whose packets are taken away; an output file gets the bundle whatever its size
     #[arg(long, value_name = "DIR")]
     pub(crate) packets: Option<PathBuf>,
-    /// The most bytes of a packet
-    #[arg(long, value_name = "BYTES", default_value_t = 100_000)]
-    pub(crate) packet_cap: u64,
+    /// The most bytes of a packet [default: the policy's]
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) packet_cap: Option<u64>,
 }

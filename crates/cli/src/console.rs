@@ -37,11 +37,22 @@ impl Console {
     /// # Errors
     /// As [`Console::stdout`].
     pub fn result<T: Serialize + Display>(&self, value: &T) -> Result<(), Failure> {
-        let mut text = if self.json { json_line(value) } else { printable(&value.to_string()) };
+        if self.json {
+            return self.object(value);
+        }
+        let mut text = printable(&value.to_string());
         if !text.ends_with('\n') {
             text.push('\n');
         }
         self.stdout(text.as_bytes())
+    }
+
+    /// Prints the result as JSON: for a program whose text is something else than its result.
+    ///
+    /// # Errors
+    /// As [`Console::stdout`].
+    pub fn object<T: Serialize>(&self, value: &T) -> Result<(), Failure> {
+        self.stdout(format!("{}\n", json_line(value)).as_bytes())
     }
 
     /// Writes bytes to stdout as they are. A reader that went away, such as `head`, is no error.

@@ -35,6 +35,7 @@ pub struct PinnedPolicy {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Installed {
     schema: u32,
+    status: &'static str,
     /// The directory that git runs hooks from now.
     pub hooks: PathBuf,
     /// The installed gate.
@@ -77,7 +78,7 @@ pub fn install(
     let mut work = Work { host, site, changes: Vec::new() };
     let other_policy_kept = work.gate(programs, policy)?;
     let hooks = work.hooks()?;
-    Ok(Installed { schema: 1, hooks, gate: site.gate(), changes: work.changes, other_policy_kept })
+    Ok(Installed { schema: 1, status: "done", hooks, gate: site.gate(), changes: work.changes, other_policy_kept })
 }
 
 struct Work<'a> {

@@ -151,7 +151,7 @@ pub fn find(host: &dyn Host, keyring: &Keyring) -> Result<Found, KeyError> {
 pub fn find_or_ask(host: &dyn Host, keyring: &Keyring, interactive: bool) -> Result<Found, KeyError> {
     match find(host, keyring) {
         Err(KeyError::Missing(_)) if interactive => {
-            let key = ask()?;
+            let key = ask(destination(host, keyring).ok())?;
             let stored = store(host, keyring, &key).map_err(|error| error.to_string());
             Ok(Found { key, source: Source::Prompt, stored: Some(stored) })
         }
@@ -159,25 +159,46 @@ pub fn find_or_ask(host: &dyn Host, keyring: &Keyring, interactive: bool) -> Res
     }
 }
 
-/// Asks for a key on the terminal, without echo.
+/// Asks for a key on the terminal, without echo, and says where it will be stored: `None` for nowhere.
 ///
 /// # Errors
 /// [`KeyError::Terminal`], and [`KeyError::Invalid`] for what was typed.
-pub fn ask() -> Result<Key, KeyError> {
-    let typed = ask_quietly("OpenAI API key (not shown): ");
+pub fn ask(stored_in: Option<Source>) -> Result<Key, KeyError> {
+    let stored = stored_in.map_or_else(|| "for this time only".to_owned(), |place| format!("to be stored in: {place}"));
+    let typed = ask_quietly(&format!("OpenAI API key, {stored} (not shown): "));
     Key::parse(typed.map_err(KeyError::Terminal)?.as_bytes()).map_err(|e| KeyError::Invalid(Source::Prompt, e))
 }
 
 /// Where a key was stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Stored {
+    schema: u32,
+    status: &'static str,
     /// The place.
     pub place: Source,
+}
+
+impl Stored {
+    fn at(place: Source) -> Self {
+        Self { schema: 1, status: Exit::Done.status(), place }
+    }
 }
 
 impl fmt::Display for Stored {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "stored: {}", self.place)
+    }
+}
+
+/// Where [`store`] puts a key, seen without storing one.
+///
+/// # Errors
+/// As [`store`].
+pub fn destination(host: &dyn Host, keyring: &Keyring) -> Result<Source, KeyError> {
+    match keyring.read() {
+        Ok(_) => Ok(Source::Keyring),
+        Err(Unavailable::NoneHere) if host.uid() == 0 => check_directory(host).map(|()| Source::File),
+        Err(why) => Err(KeyError::NotStored(why.to_string())),
     }
 }
 
@@ -187,20 +208,23 @@ impl fmt::Display for Stored {
 /// [`KeyError::NotStored`] if neither takes it, [`KeyError::Unsafe`] if others may write to the file's directory.
 pub fn store(host: &dyn Host, keyring: &Keyring, key: &Key) -> Result<Stored, KeyError> {
     match keyring.write(key.expose()) {
-        Ok(()) => Ok(Stored { place: Source::Keyring }),
+        Ok(()) => Ok(Stored::at(Source::Keyring)),
         Err(Unavailable::NoneHere) if host.uid() == 0 => write_file(host, key),
         Err(why) => Err(KeyError::NotStored(why.to_string())),
     }
 }
 
 fn write_file(host: &dyn Host, key: &Key) -> Result<Stored, KeyError> {
-    let path = Path::new(FILE);
-    match check_parent(host, path) {
-        Ok(()) => host.write_atomic(path, format_line(key).as_bytes(), 0o600)?,
-        Err(Closed::Host(error)) => return Err(error.into()),
-        Err(closed) => return Err(KeyError::Unsafe(Source::File, closed.to_string())),
-    }
-    Ok(Stored { place: Source::File })
+    check_directory(host)?;
+    host.write_atomic(Path::new(FILE), format_line(key).as_bytes(), 0o600)?;
+    Ok(Stored::at(Source::File))
+}
+
+fn check_directory(host: &dyn Host) -> Result<(), KeyError> {
+    check_parent(host, Path::new(FILE)).map_err(|closed| match closed {
+        Closed::Host(error) => error.into(),
+        closed => KeyError::Unsafe(Source::File, closed.to_string()),
+    })
 }
 
 fn format_line(key: &Key) -> Zeroizing<String> {
@@ -253,6 +277,8 @@ fn parsed(source: Source, bytes: &[u8]) -> Result<Seen, KeyError> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Status {
     schema: u32,
+    #[serde(rename = "status")]
+    outcome: &'static str,
     /// The place the key would come from: the first that is not absent, unless what it holds is refused.
     pub source: Option<Source>,
     /// Every place, in the order they are looked at.
@@ -289,13 +315,17 @@ impl Status {
         let places: Vec<_> = Source::STORED.map(|source| Place::observe(host, keyring, source)).into();
         let first = places.iter().find(|place| place.state != State::Absent);
         let source = first.filter(|place| place.state == State::Present).map(|place| place.source);
-        Self { schema: 1, source, places }
+        Self { schema: 1, outcome: exit(source).status(), source, places }
     }
 
     /// [`Exit::Done`] if a key would be found, else [`Exit::NotReady`].
     pub const fn exit(&self) -> Exit {
-        if self.source.is_some() { Exit::Done } else { Exit::NotReady }
+        exit(self.source)
     }
+}
+
+const fn exit(source: Option<Source>) -> Exit {
+    if source.is_some() { Exit::Done } else { Exit::NotReady }
 }
 
 impl Place {
@@ -427,6 +457,10 @@ mod tests {
     fn a_key_is_stored_in_the_keyring_or_by_root_in_the_file() {
         let new = Key::parse(key("newk").as_bytes()).unwrap();
         let stored = |host: &Fake, keyring: &Keyring| match store(host, keyring, &new) {
+            Ok(stored) if destination(host, keyring).ok() != Some(stored.place) => "elsewhere than said".to_owned(),
+            Err(error) if destination(host, keyring).map_err(|said| said.to_string()) != Err(error.to_string()) => {
+                "not stored for another reason than said".to_owned()
+            }
             Ok(stored) => format!("{stored}\n{}\n{}", check(host, keyring), host.transcript()),
             Err(error) => Failure::from(error).text(),
         };
@@ -460,7 +494,7 @@ mod tests {
         the key comes from: systemd credential
         exit 0
         ");
-        assert_snapshot!(serde_json::to_string(&status).unwrap(), @r#"{"schema":1,"source":"systemd-credential","places":[{"source":"environment","state":"absent","detail":"not set"},{"source":"systemd-credential","state":"present","detail":"sk-…cred"},{"source":"keyring","state":"present","detail":"sk-…ring"},{"source":"file","state":"refused","detail":"group or others may reach it (mode 0644)"}]}"#);
+        assert_snapshot!(serde_json::to_string(&status).unwrap(), @r#"{"schema":1,"status":"done","source":"systemd-credential","places":[{"source":"environment","state":"absent","detail":"not set"},{"source":"systemd-credential","state":"present","detail":"sk-…cred"},{"source":"keyring","state":"present","detail":"sk-…ring"},{"source":"file","state":"refused","detail":"group or others may reach it (mode 0644)"}]}"#);
     }
 
     #[test]

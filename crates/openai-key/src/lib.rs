@@ -24,7 +24,7 @@ mod private;
 mod process;
 mod terminal;
 
-pub use find::{Found, KeyError, Place, Source, State, Status, Stored, ask, find, find_or_ask, store};
+pub use find::{Found, KeyError, Place, Source, State, Status, Stored, ask, destination, find, find_or_ask, store};
 pub use key::{InvalidKey, Key};
 pub use keyring::Keyring;
 pub use process::{exec, export_line, no_core_dumps, withheld};

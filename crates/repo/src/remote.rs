@@ -37,11 +37,21 @@ impl Git<'_> {
     /// # Errors
     /// [`RepoError::NoRemote`]; those of git.
     pub fn ls_remote(&self, remote: &str, name: &str) -> Result<Option<Oid>, RepoError> {
+        self.listed(remote, &["--refs"], name)
+    }
+
+    /// What `HEAD` of `remote` holds now: its default branch; `None` when that has no commit.
+    ///
+    /// # Errors
+    /// [`RepoError::NoRemote`]; those of git.
+    pub fn ls_remote_head(&self, remote: &str) -> Result<Option<Oid>, RepoError> {
+        self.listed(remote, &[], "HEAD")
+    }
+
+    fn listed(&self, remote: &str, more: &[&str], name: &str) -> Result<Option<Oid>, RepoError> {
         self.check_remote(remote)?;
-        let cmd = self.network(
-            READ_TIME,
-            &["ls-remote", "--quiet", "--refs", "--upload-pack=git-upload-pack", "--", remote, name],
-        );
+        let args = [&["ls-remote", "--quiet"], more, &["--upload-pack=git-upload-pack", "--", remote, name]].concat();
+        let cmd = self.network(READ_TIME, &args);
         let output = self.run(&cmd, true)?;
         let answer = |why: &str| RepoError::Answer { call: call(&cmd), why: why.to_owned() };
         let mut found = None;

@@ -164,6 +164,9 @@ impl Run<'_> {
 
     /// The gate would let the head through as it is.
     fn is_approved(&self) -> Result<bool, Failure> {
+        if self.session.is_new_name() {
+            return Ok(true);
+        }
         let Session { repo, target, head, .. } = &self.session;
         let since = self.session.since_or_zero();
         if self.session.store().list(&since, head)?.is_empty() {
@@ -246,7 +249,7 @@ impl Run<'_> {
             local_ref: self.tip.to_string(),
             new: self.tip.clone(),
             remote_ref: self.session.target.clone(),
-            old: self.session.since_or_zero(),
+            old: self.session.present_or_zero(),
         };
         let facts = push_facts(self.session.repo, vec![update], self.source());
         self.pass = Some(judge(&facts).map_err(|refusals| push_blocked(&refusals))?);
@@ -368,5 +371,29 @@ impl State {
             Self::Pushing => Some("push"),
             Self::Following { .. } => Some("follow"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use insta::assert_snapshot;
+    use verdict::schema::Source;
+
+    #[test]
+    fn a_blocked_review_names_its_first_blockers() {
+        let blocker =
+            |line| Finding::new(Source::Reviewer, Some("src/a.py"), Some(line), "eval", "runs what it is given");
+        let blockers: Vec<_> = (1..=7).map(blocker).collect();
+        assert_snapshot!(blocked(&blockers, false).text(), @r"
+        blocked: the review has 7 blockers
+        - src/a.py:1: eval: runs what it is given
+        - src/a.py:2: eval: runs what it is given
+        - src/a.py:3: eval: runs what it is given
+        - src/a.py:4: eval: runs what it is given
+        - src/a.py:5: eval: runs what it is given
+        - and 2 more
+        next: mend what the verdict names, commit, then ship again
+        ");
     }
 }

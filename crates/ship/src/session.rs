@@ -30,6 +30,9 @@ pub(crate) struct Session<'a> {
     /// The full name of the ref on the remote, and of the local branch.
     pub(crate) target: String,
     /// What that ref holds; `None` when it does not exist.
+    pub(crate) present: Option<Oid>,
+    /// The commit that the range begins at: the one the ref holds, or for a new ref that the policy has open, where it
+    /// left the remote's default branch. `None` when everything is new.
     pub(crate) since: Option<Oid>,
     /// The commit that is shipped.
     pub(crate) head: Oid,
@@ -64,26 +67,56 @@ impl<'a> Session<'a> {
         }
         clean(&git, repo)?;
         let remote = choose_remote(&git, remote)?;
-        let since = git.ls_remote(&remote, &target)?;
-        if let Some(id) = &since {
+        let present = git.ls_remote(&remote, &target)?;
+        if let Some(id) = &present {
             bring(&git, repo, id, (&remote, &target))?;
         }
-        let standing = standing(&git, repo, since.as_ref(), &head, (&remote, &target))?;
-        let before = if standing == Remote::HasBaseline { Some(&head) } else { since.as_ref() };
+        let standing = standing(&git, repo, present.as_ref(), &head, (&remote, &target))?;
         let site = Site::observe(host, &root)?;
         let pinned = host.read(&site.policy())?;
         let hooks = installed_dir(host, &site)?;
         let source = PolicySource { pinned: pinned.as_deref() };
+        let since = match &present {
+            Some(id) => Some(id.clone()),
+            None => fork(&git, repo, source, &head, (&remote, &target))?,
+        };
+        let before = if standing == Remote::HasBaseline { Some(&head) } else { since.as_ref() };
         let policy = policy_for(repo.objects(), before, source, &target)?;
         let at_remote = before.map(|id| policy_bytes(repo.objects(), id)).transpose()?.flatten();
         let policy_at_remote = at_remote.is_some_and(|bytes| Sha256::of(&bytes) == *policy.sha256());
-        Ok(Self { host, repo, root, remote, target, since, head, policy, policy_at_remote, pinned, hooks, standing })
+        Ok(Self {
+            host,
+            repo,
+            root,
+            remote,
+            target,
+            present,
+            since,
+            head,
+            policy,
+            policy_at_remote,
+            pinned,
+            hooks,
+            standing,
+        })
     }
 
-    /// The remote's id, zeros where it has none.
+    /// Where the range begins, zeros where everything is new.
     #[must_use]
     pub(crate) fn since_or_zero(&self) -> Oid {
         self.since.clone().unwrap_or_else(|| self.head.zero_like())
+    }
+
+    /// What the remote's ref holds, zeros where there is none.
+    #[must_use]
+    pub(crate) fn present_or_zero(&self) -> Oid {
+        self.present.clone().unwrap_or_else(|| self.head.zero_like())
+    }
+
+    /// The branch is new to the remote, and has no commit that its default branch has not.
+    #[must_use]
+    pub(crate) fn is_new_name(&self) -> bool {
+        self.present.is_none() && self.since.as_ref() == Some(&self.head)
     }
 
     /// Git in this repository.
@@ -117,7 +150,7 @@ impl<'a> Session<'a> {
     /// Why the push of `tip` failed: somebody else pushed meanwhile, or `failure`.
     pub(crate) fn unless_moved(&self, tip: &Oid, failure: repo::RepoError) -> Failure {
         match self.git().ls_remote(&self.remote, &self.target) {
-            Ok(now) if now != self.since && now.as_ref() != Some(tip) => moved(&self.remote, &self.target),
+            Ok(now) if now != self.present && now.as_ref() != Some(tip) => moved(&self.remote, &self.target),
             _ => failure.into(),
         }
     }
@@ -230,6 +263,31 @@ fn choose_remote(git: &Git<'_>, named: Option<&str>) -> Result<String, Failure> 
             "there are several remotes and none is origin",
             "name one: --remote NAME",
         )),
+    }
+}
+
+/// Where the range of a ref begins that the remote does not have: where `head` left the remote's default branch. `None`
+/// when they share nothing, and for a ref that the pinned policy or that of the default branch protects: of it all is
+/// to be seen.
+fn fork(
+    git: &Git<'_>,
+    repo: &Repo,
+    source: PolicySource<'_>,
+    head: &Oid,
+    (remote, target): (&str, &str),
+) -> Result<Option<Oid>, Failure> {
+    let is_open = |base| {
+        let policy = policy_for(repo.objects(), base, source, target);
+        policy.map(|policy| policy.classify(target) == RefClass::Open)
+    };
+    if !is_open(None)? {
+        return Ok(None);
+    }
+    let Some(default) = git.ls_remote_head(remote)? else { return Ok(None) };
+    bring(git, repo, &default, (remote, "HEAD"))?;
+    match merge_base(repo.objects(), &default, head)? {
+        Some(base) if is_open(Some(&base))? => Ok(Some(base)),
+        _ => Ok(None),
     }
 }
 

@@ -75,6 +75,10 @@ fn g08_after_installing_a_push_meets_the_gate_and_a_former_hook_runs_behind_it()
     exit 0
     already installed: hooks in ~/work/.git/hooks, gate at ~/home/.local/share/ai-ops-runner/gates/<id>/push-gate
     ");
+    assert_snapshot!(run(&f, &install.clone().arg("--json")), @r#"
+    exit 0
+    {"schema":1,"status":"done","hooks":"~/work/.git/hooks","gate":"~/home/.local/share/ai-ops-runner/gates/<id>/push-gate","changes":[],"other_policy_kept":false}
+    "#);
     f.git(&["commit", "-q", "--allow-empty", "-m", "work"]);
     assert_snapshot!(run(&f, &push(&f)).replace(f.id("HEAD").as_str(), "<new>"), @r"
     exit 1
@@ -91,6 +95,30 @@ fn g08_after_installing_a_push_meets_the_gate_and_a_former_hook_runs_behind_it()
 
     the former hook
     ");
+}
+
+#[test]
+fn what_the_guide_says_about_uninstalling_brings_the_former_hook_back() {
+    let f = Fixture::pushed();
+    let hooks = f.work().join(".git/hooks");
+    fs::create_dir_all(&hooks).unwrap();
+    fs::write(hooks.join("pre-push"), "#!/bin/sh\necho the former hook >&2\n").unwrap();
+    fs::set_permissions(hooks.join("pre-push"), PermissionsExt::from_mode(0o755)).unwrap();
+    assert!(run(&f, &program(&f, &["--gate", gate().to_str().unwrap()])).starts_with("exit 0"));
+    let guide = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/operating.md")).unwrap();
+    let steps = guide.split("\n## Uninstalling\n").nth(1).unwrap().split("```").nth(1).unwrap();
+    let about_hooks = ["hooks=", "rm \"$hooks", "for hook in"];
+    let steps: Vec<_> = steps.lines().filter(|line| about_hooks.iter().any(|start| line.starts_with(start))).collect();
+    assert_eq!(steps.len(), 3);
+    f.git(&["commit", "-q", "--allow-empty", "-m", "work"]);
+    let uninstall = Cmd::new("sh").args(["-euc", &steps.join("\n")]).dir(f.work());
+    assert_eq!(run(&f, &uninstall), "exit 0");
+    assert_snapshot!(run(&f, &push(&f)), @r"
+    exit 0
+
+    the former hook
+    ");
+    assert!(!hooks.join("post-commit").exists());
 }
 
 #[test]

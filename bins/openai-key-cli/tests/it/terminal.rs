@@ -52,7 +52,8 @@ fn k02_a_typed_key_is_not_shown_and_reaches_its_file_and_one_child() {
     let shown = at_a_terminal(own_mounts.current_dir(&dir).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"));
     assert_snapshot!(shown, @r"
     exit status: 0
-    OpenAI API key (not shown): 
+    OpenAI API key, to be stored in: /etc/ai-ops-runner/secrets/openai_api_key (not shown): 
+    stored: /etc/ai-ops-runner/secrets/openai_api_key
     700 0
     600 0
     OPENAI_API_KEY: not set
@@ -63,4 +64,17 @@ fn k02_a_typed_key_is_not_shown_and_reaches_its_file_and_one_child() {
     ");
     let left = |name| std::fs::read_to_string(dir.path().join(name)).unwrap();
     assert_eq!([left("child"), left("beside"), left("file")], [key(), "none".into(), key() + "\n"]);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn where_a_key_will_be_stored_is_said_before_it_is_asked_for() {
+    let script = r#"mount -t tmpfs -o mode=755 private /etc; "$0" set"#;
+    let mut own_mounts = Command::new("unshare").args(["--map-root-user", "--mount", "sh", "-euc", script, PROGRAM]);
+    own_mounts = own_mounts.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+    assert_snapshot!(at_a_terminal(own_mounts), @r"
+    exit status: 0
+    OpenAI API key, to be stored in: /etc/ai-ops-runner/secrets/openai_api_key (not shown): 
+    stored: /etc/ai-ops-runner/secrets/openai_api_key
+    ");
 }

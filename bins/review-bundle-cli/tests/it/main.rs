@@ -18,7 +18,8 @@ use repo::testing::Fixture;
 const ZEROS: &str = "0000000000000000000000000000000000000000";
 
 fn program(f: &Fixture, args: &[&str]) -> Cmd {
-    Cmd::new(env!("CARGO_BIN_EXE_review-bundle")).args(args.iter().copied()).dir(f.work()).output_cap(8 << 20)
+    let program = Cmd::new(env!("CARGO_BIN_EXE_review-bundle")).args(args.iter().copied()).dir(f.work());
+    program.env("HOME", f.dir().join("home")).output_cap(8 << 20)
 }
 
 /// Exit status, stdout and stderr.
@@ -150,6 +151,122 @@ fn r01_packets_hold_every_changed_line_once() {
     }
 }
 
+/// A range of two large files, and the arguments that put it in packets in the directory `packets`.
+fn large() -> (Fixture, [String; 8]) {
+    let f = Fixture::pushed();
+    for name in ["one", "two"] {
+        f.write(name, (0..2000).map(|n| format!("line {n} of the file {name}\n")).collect::<String>());
+    }
+    f.commit("large");
+    let dir = f.dir().join("packets").display().to_string();
+    let args = ["--since", "HEAD~1", "--size-cap", "5000", "--packet-cap", "20000", "--packets", &dir];
+    (f, args.map(str::to_owned))
+}
+
+fn names(f: &Fixture) -> String {
+    let entries = fs::read_dir(f.dir().join("packets")).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names.join(" ")
+}
+
+#[test]
+fn r01_a_directory_ends_with_the_packets_of_this_run() {
+    let (f, args) = large();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    assert!(check(&f, &args).starts_with("exit 0"));
+    assert_snapshot!(names(&f), @"LEDGER.json overview-001.txt packet-001.txt packet-002.txt packet-003.txt packet-004.txt packet-005.txt packet-006.txt");
+    let fewer = [&args[..5], &["60000"], &args[6..]].concat();
+    assert!(check(&f, &fewer).starts_with("exit 0"));
+    assert_snapshot!(names(&f), @"LEDGER.json overview-001.txt packet-001.txt packet-002.txt");
+    let fits = [&args[..3], &["500000"], &args[4..]].concat();
+    assert!(check(&f, &fits).starts_with("exit 0"));
+    assert_eq!(names(&f), "");
+}
+
+#[test]
+fn a_directory_with_anything_else_is_left_as_it_is() {
+    let (f, args) = large();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let dir = f.dir().join("packets");
+    fs::create_dir(&dir).unwrap();
+    fs::write(dir.join("packet-009.txt"), "mine\n").unwrap();
+    assert_snapshot!(check(&f, &args), @r"
+    exit 1
+
+    foreign-directory: ~/packets holds packet-009.txt, which no earlier run wrote
+    next: name a new or an empty directory
+    ");
+    assert_eq!(names(&f), "packet-009.txt");
+    fs::remove_file(dir.join("packet-009.txt")).unwrap();
+    assert!(check(&f, &args).starts_with("exit 0"));
+    let written = names(&f);
+    std::os::unix::fs::symlink("LEDGER.json", dir.join("packet-010.txt")).unwrap();
+    assert!(check(&f, &args).contains("foreign-directory: ~/packets holds packet-010.txt"));
+    fs::remove_file(dir.join("packet-010.txt")).unwrap();
+    fs::remove_file(dir.join("packet-001.txt")).unwrap();
+    std::os::unix::fs::symlink("LEDGER.json", dir.join("packet-001.txt")).unwrap();
+    assert!(check(&f, &args).contains("foreign-directory: ~/packets holds packet-001.txt"));
+    assert_eq!(names(&f), written);
+}
+
+#[test]
+fn an_output_beside_packets_gets_the_bundle_whatever_its_size() {
+    let (f, args) = large();
+    let output = f.dir().join("bundle");
+    let args: Vec<&str> = args.iter().map(String::as_str).chain(["--output", output.to_str().unwrap()]).collect();
+    assert!(check(&f, &args).starts_with("exit 0"));
+    let whole = check(&f, &["--since", "HEAD~1", "--size-cap", "1000000"]);
+    assert!(whole.contains(fs::read_to_string(output).unwrap().trim_end()));
+}
+
+/// `--json`, without ids.
+fn json(f: &Fixture, args: &[&str]) -> String {
+    let said = check(f, &[args, &["--json"]].concat());
+    let [since, to] = ["HEAD~1", "HEAD"].map(|revision| f.id(revision).to_string());
+    said.replace(&since, "<since>").replace(&to, "<to>")
+}
+
+#[test]
+fn what_was_written_is_told_as_json() {
+    let (f, args) = large();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    assert_snapshot!(json(&f, &args), @r#"
+    exit 0
+    {"schema":1,"status":"done","since":"<since>","to":"<to>","mode":"packet","bytes":107213,"sha256":"6c7654c9e002819f1251e9753555d406c22a67ca77e96f50dc8e1ea9ddbf1397","output":null,"patch":null,"packets":{"dir":"~/packets","files":["LEDGER.json","overview-001.txt","packet-001.txt","packet-002.txt","packet-003.txt","packet-004.txt","packet-005.txt","packet-006.txt"]}}
+    "#);
+    let files = ["--since", ZEROS, "--to", "HEAD~1", "--output", "../bundle", "--patch", "../patch"];
+    assert_snapshot!(json(&f, &files), @r#"
+    exit 0
+    {"schema":1,"status":"done","since":"0000000000000000000000000000000000000000","to":"<since>","mode":"bundle","bytes":1135,"sha256":"4a7bd2049a3265300b6611b28b2ce7dc12d3094038a9a2925a00e0bfb662659d","output":"../bundle","patch":"../patch","packets":null}
+    "#);
+    let bundle = check(&f, &["--since", ZEROS, "--to", "HEAD~1"]);
+    let said = json(&f, &files[..4]);
+    let said: serde_json::Value = serde_json::from_str(said.lines().nth(1).unwrap()).unwrap();
+    let ids = said["bundle"].as_str().unwrap().trim_end().replace("<since>", f.id("HEAD~1").as_str());
+    assert_eq!(bundle, format!("exit 0\n{ids}"));
+}
+
+#[test]
+fn g03_the_policy_that_judges_the_range_decides_on_notes_and_caps() {
+    let policy = "schema = 1\n[review]\nsize_cap_bytes = 2000\n[[rules.allow]]\nrule = \"conflict-marker\"\n\
+        path = \"a\"\nreason = \"a fixture\"\n";
+    let f = Fixture::new();
+    f.write("configs/ship.toml", policy);
+    f.commit("policy");
+    f.write("a", "<<<<<<< one\n=======\n>>>>>>> two\n");
+    f.write("configs/ship.toml", "schema = 1\n");
+    f.commit("conflict");
+    let notes =
+        |said: &str| said.lines().filter(|line| line.contains(" conflict-marker ")).collect::<Vec<_>>().join("\n");
+    assert_snapshot!(notes(&check(&f, &["--since", "HEAD~1"])), @"notice conflict-marker a:1: unresolved merge conflict (allowed: a fixture)");
+    f.write("b", "<<<<<<< one\n=======\n>>>>>>> two\n");
+    f.write("large", "line\n".repeat(2000));
+    f.commit("more");
+    assert_snapshot!(notes(&check(&f, &["--since", "HEAD~1"])), @"blocker conflict-marker b:1: unresolved merge conflict");
+    assert!(check(&f, &["--since", "HEAD~2"]).contains("the cap is 2000"));
+}
+
 #[test]
 fn r01_a_packet_cap_that_nothing_fits_is_refused() {
     let f = Fixture::pushed();
@@ -192,7 +309,7 @@ fn j17_a_revision_that_does_not_exist_is_no_empty_range() {
     ");
     assert_snapshot!(check(&f, &["--since", "nothing", "--json"]), @r#"
     exit 2
-    {"class":"unknown-revision","next":"name a commit that is here","reason":"`nothing` names no commit of this repository","schema":1,"status":"usage"}
+    {"schema":1,"status":"usage","class":"unknown-revision","reason":"`nothing` names no commit of this repository","next":"name a commit that is here"}
     unknown-revision: `nothing` names no commit of this repository
     next: name a commit that is here
     "#);
@@ -237,7 +354,7 @@ fn a_full_disk_is_an_error_and_not_a_short_bundle() {
     next: free some space, then try again
     ");
     let shell = format!("'{}' --since {ZEROS} > /dev/full", env!("CARGO_BIN_EXE_review-bundle"));
-    assert_snapshot!(run(&f, &Cmd::new("sh").args(["-c", &shell]).dir(f.work())), @r"
+    assert_snapshot!(run(&f, &Cmd::new("sh").args(["-c", &shell]).dir(f.work()).inherit(&["HOME"])), @r"
     exit 4
 
     output: stdout: No space left on device (os error 28)
@@ -254,9 +371,13 @@ fn check_large(megabytes: usize, piece: &[u8]) -> String {
     f.git(&["config", "core.compression", "0"]);
     f.write("large", piece.repeat(megabytes * 1_000_000 / piece.len()));
     f.commit("large");
+    // A thread of glibc's reserves 64 MiB of addresses that it does not use.
     let kibibytes = 3 * megabytes * 1_000_000 / 1024 + 131_072;
-    let bounded = format!("ulimit -v {kibibytes}; exec '{}' --since HEAD~1", env!("CARGO_BIN_EXE_review-bundle"));
-    run(&f, &Cmd::new("sh").args(["-euc", &bounded]).dir(f.work()).timeout(Duration::from_mins(5)))
+    let bounded = format!(
+        "export MALLOC_ARENA_MAX=1; ulimit -v {kibibytes}; exec '{}' --since HEAD~1",
+        env!("CARGO_BIN_EXE_review-bundle")
+    );
+    run(&f, &Cmd::new("sh").args(["-euc", &bounded]).dir(f.work()).inherit(&["HOME"]).timeout(Duration::from_mins(5)))
 }
 
 #[test]

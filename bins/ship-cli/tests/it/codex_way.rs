@@ -190,8 +190,80 @@ fn a_first_push_is_judged_by_the_pinned_policy() {
     ");
     assert_shipped(&stage, &head);
     assert_eq!(pushes(&stage), 1);
+    // A host that deploys begins there, with the policy that was pinned.
+    let gates = fs::read_dir(stage.path("home/.local/share/ai-ops-runner/gates")).unwrap();
+    let gate = gates.map(|gate| gate.unwrap().path().join("push-gate")).next().unwrap();
+    let verified = run(stage.command(gate).args(["verify", "--json", "--range", &format!("{}..HEAD", "0".repeat(40))]));
+    assert_eq!((verified.code, &verified.end()["status"]), (Some(0), &"passed".into()), "{}", verified.stderr);
     let prompt = stage.model.requests()[0].prompt();
     assert!(["configs/ship.toml", "src/greet.py", "src/more.py"].iter().all(|path| prompt.contains(path)), "{prompt}");
+}
+
+#[test]
+fn a_new_branch_that_needs_no_verdict_is_reviewed_from_where_it_left_the_default_branch() {
+    let stage = Stage::with_codex(&Setup::default(), mending());
+    let start = stage.remote_main();
+    stage.git(&["switch", "--quiet", "--create", "topic"]);
+    let head = stage.change();
+    let remote_topic = || stage.git(&["ls-remote", "origin", "topic"]);
+    let review = || stage.ship(&["--no-push"]);
+    let said = review();
+    assert_snapshot!(story(&said), @r"
+    range as the remote has it
+    step test
+    tested
+    step review
+    packet
+    verdict APPROVED
+    approved
+    ");
+    assert_eq!((&said.events()[0]["since"], &said.events()[0]["to"]), (&start.into(), &head.clone().into()));
+    assert_snapshot!(story(&review()), @r"
+    range as the remote has it
+    approved
+    ");
+    let prompt = stage.model.requests()[0].prompt();
+    assert!(prompt.contains("src/more.py") && !prompt.contains("src/greet.py"), "{prompt}");
+    assert_eq!(remote_topic(), "");
+    assert_eq!(stage.ship(&[]).code, Some(0));
+    assert_eq!((remote_topic(), stage.git(&["rev-parse", "HEAD"])), (format!("{head}\trefs/heads/topic"), head));
+    assert_eq!(stage.model.requests().len(), 1);
+}
+
+#[test]
+fn a_new_name_for_what_the_default_branch_has_is_pushed_without_a_question() {
+    let stage = Stage::with_codex(&Setup::default(), mending());
+    stage.git(&["switch", "--quiet", "--create", "topic"]);
+    assert_snapshot!(story(&stage.ship(&[])), @r"
+    range as the remote has it
+    step gate
+    step push
+    pushed
+    step follow
+    pushed
+    ");
+    assert_eq!(stage.model.requests().len(), 0);
+}
+
+#[test]
+fn g03_a_new_branch_that_is_protected_is_reviewed_whole() {
+    let stage = Stage::with_codex(&Setup::default(), mending());
+    stage.install();
+    stage.git(&["switch", "--quiet", "--create", "release/1"]);
+    stage.change();
+    assert_snapshot!(stage.ship(&["--no-push"]).events()[0]["since"], @r#""0000000000000000000000000000000000000000""#);
+    let prompt = stage.model.requests()[0].prompt();
+    assert!(prompt.contains("src/more.py") && prompt.contains("src/greet.py"), "{prompt}");
+
+    // Protected by the policy of the default branch alone.
+    let policy = fs::read_to_string(stage.path("work/configs/ship.toml")).unwrap();
+    stage.git(&["switch", "--quiet", "main"]);
+    stage.write("configs/ship.toml", &(policy + "[refs]\nprotected = [\"refs/heads/prod\"]\n"));
+    stage.commit("protect prod");
+    stage.git(&["push", "--quiet", "--no-verify", "origin", "main"]);
+    stage.git(&["switch", "--quiet", "--create", "prod"]);
+    stage.change();
+    assert_snapshot!(stage.ship(&["--no-push"]).events()[0]["since"], @r#""0000000000000000000000000000000000000000""#);
 }
 
 #[test]
