@@ -54,6 +54,15 @@ fn hooks_path(site: &Site) -> Check {
             format!("git runs hooks from {shown} ({by}), in the work tree {}: a branch can edit them", tree.display());
         return Check::fail(NAME, "hooks-in-work-tree", seen, INSTALL);
     }
+    if let Some(include) = &site.by_branch {
+        let seen = format!("git runs hooks from {shown} ({by}) now, maybe from elsewhere on another branch: {include}");
+        return Check::fail(
+            NAME,
+            "hooks-path-by-branch",
+            seen,
+            "take that include out, or core.hooksPath out of its file",
+        );
+    }
     match &site.effective.origin {
         _ if *dir == site.default_dir() || *dir == site.own_dir() => Check::pass(NAME, format!("{shown} ({by})")),
         Origin::Environment { .. } => {

@@ -50,6 +50,8 @@ pub struct Site {
     pub trees: Vec<PathBuf>,
     /// Where git looks for hooks.
     pub effective: Effective,
+    /// A setting that may lead git to other hooks once another branch is checked out.
+    pub by_branch: Option<String>,
     /// Where the gate, the pinned policy and their checksums are: outside every work tree.
     pub gate_dir: PathBuf,
 }
@@ -66,8 +68,9 @@ impl Site {
         let trees = asked(host, dir, "what work trees there are", &["worktree", "list", "--porcelain", "-z"])?;
         let trees = work_trees(&trees.stdout, top.as_ref());
         let effective = effective_hooks(host, dir)?;
+        let by_branch = by_branch(host, top.as_deref().unwrap_or(dir))?;
         let gate_dir = data_dir(host).ok_or(HooksError::NoDataDirectory)?.join("ai-ops-runner/gates").join(id(&common));
-        Ok(Self { top, common, trees, effective, gate_dir })
+        Ok(Self { top, common, trees, effective, by_branch, gate_dir })
     }
 
     /// The repository's own hooks directory.
@@ -149,6 +152,36 @@ fn origin(entry: &[u8]) -> Result<Origin, HooksError> {
         b"command" => Origin::Environment { origin: text(file) },
         scope => Origin::Config { scope: text(scope), file: text(file), value: OsStr::from_bytes(value).into() },
     })
+}
+
+/// The first `includeIf.onbranch:*` whose file sets `core.hooksPath`, includes another or cannot be read.
+fn by_branch(host: &dyn Host, at: &Path) -> Result<Option<String>, HooksError> {
+    const CONDITION: &str = r"^includeif\.onbranch:.*\.path$";
+    let ask = ["config", "-z", "--type=path", "--show-origin", "--get-regexp", CONDITION];
+    let listed = host.run(&git(at, &ask))?;
+    if listed.status == host::Status::Exited(1) {
+        return Ok(None);
+    }
+    let listed = answered(listed, "what it includes on some branch")?.stdout;
+    let fields: Vec<&[u8]> = listed.split(|byte| *byte == 0).collect();
+    let (includes, _) = fields.as_chunks::<2>();
+    for [origin, entry] in includes {
+        let mut words = entry.splitn(2, |byte| *byte == b'\n');
+        let (key, value) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        if leads_elsewhere(host, at, origin, Path::new(OsStr::from_bytes(value)))? {
+            return Ok(Some(format!("{}, {}", String::from_utf8_lossy(key), String::from_utf8_lossy(origin))));
+        }
+    }
+    Ok(None)
+}
+
+/// `value` is relative to the file that includes it.
+fn leads_elsewhere(host: &dyn Host, at: &Path, origin: &[u8], value: &Path) -> Result<bool, HooksError> {
+    const TELLING: &str = r"^(core\.hookspath|include\.path|includeif\..*\.path)$";
+    let including = at.join(OsStr::from_bytes(origin.strip_prefix(b"file:").unwrap_or_default()));
+    let file = including.parent().unwrap_or(at).join(value);
+    let ask = git(at, &["config", "--file"]).arg(file).args(["--name-only", "--get-regexp", TELLING]);
+    Ok(host.run(&ask)?.status != host::Status::Exited(1))
 }
 
 fn top(host: &dyn Host, dir: &Path) -> Result<Option<PathBuf>, HooksError> {

@@ -65,6 +65,7 @@ pub struct Git<'a> {
     pub(crate) objects: &'a Objects,
     dir: PathBuf,
     metadata: PathBuf,
+    common: PathBuf,
     work_dir: Option<PathBuf>,
 }
 
@@ -84,7 +85,7 @@ impl<'a> Git<'a> {
         let git_dir = absolute(repo.git_dir());
         let work_dir = repo.work_dir().map(absolute);
         let dir = work_dir.clone().unwrap_or_else(|| git_dir.clone());
-        Self { host, objects: repo.objects(), dir, metadata: git_dir, work_dir }
+        Self { host, objects: repo.objects(), dir, metadata: git_dir, common: repo.common_dir(), work_dir }
     }
 
     /// A call that touches this machine alone: no configuration but the repository's.
@@ -200,6 +201,11 @@ impl<'a> Git<'a> {
             })
         });
         Ok(configured(cmd, settings))
+    }
+
+    /// Whether attributes are set that no commit has, in `info/attributes`.
+    pub(crate) fn attributes_of_its_own(&self) -> bool {
+        self.common.join("info/attributes").symlink_metadata().is_ok()
     }
 
     /// Makes a tree out of `base` and the edits. Objects are written, nothing else.

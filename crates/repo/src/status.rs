@@ -1,9 +1,15 @@
 //! What is in the work tree and not in `HEAD`, by `git status`, read strictly.
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
+use host::Cmd;
+use verdict::Oid;
+
+use crate::commit::Commit;
+use crate::difference::difference;
 use crate::error::RepoError;
 use crate::git::Git;
 use gix::bstr::ByteSlice as _;
@@ -15,7 +21,8 @@ pub struct Dirty {
     pub changed: Vec<Vec<u8>>,
     /// Files and directories Git does not know and does not ignore.
     pub untracked: Vec<Vec<u8>>,
-    /// Tracked files whose changes Git was told not to look for: assume-unchanged, or skip-worktree and yet there.
+    /// Tracked files whose changes Git was told not to look for: assume-unchanged, skip-worktree and yet there, or an
+    /// index that has the size and times of the changed file.
     pub hidden: Vec<Vec<u8>>,
 }
 
@@ -33,6 +40,15 @@ impl Git<'_> {
     /// [`RepoError::Bare`]; those of git; [`RepoError::Answer`].
     pub fn status(&self, repo: &crate::Repo) -> Result<Dirty, RepoError> {
         let work_dir = repo.work_dir().ok_or(RepoError::Bare)?;
+        let mut dirty = self.compared("--untracked-files=normal", |cmd| cmd)?;
+        dirty.hidden = self.hidden(work_dir)?;
+        if let (true, Some(head)) = (dirty.is_clean(), repo.head()?.id()) {
+            dirty.hidden = self.disguised(head, work_dir)?;
+        }
+        Ok(dirty)
+    }
+
+    fn compared(&self, untracked: &str, with: impl FnOnce(Cmd) -> Cmd) -> Result<Dirty, RepoError> {
         let cmd = self.without_filters(self.local(&[
             "-c",
             "core.untrackedCache=false",
@@ -45,25 +61,65 @@ impl Git<'_> {
             "status",
             "--porcelain=v2",
             "-z",
-            "--untracked-files=normal",
+            untracked,
             "--ignore-submodules=none",
             "--no-renames",
         ]))?;
-        let output = self.run(&cmd, false)?;
-        let mut dirty =
-            parse_status(&output.stdout).map_err(|why| RepoError::Answer { call: "git status".to_owned(), why })?;
-        dirty.hidden = self.hidden(work_dir)?;
-        Ok(dirty)
+        let output = self.run(&with(cmd), false)?;
+        parse_status(&output.stdout).map_err(|why| RepoError::Answer { call: "git status".to_owned(), why })
+    }
+
+    /// The files that differ from `head` and that Git takes for unchanged. It looks into a file only when the index has
+    /// another size or time for it, and whoever writes the index can see to that. So every file is looked into once,
+    /// with an index that knows of none.
+    fn disguised(&self, head: &Oid, work_dir: &Path) -> Result<Vec<Vec<u8>>, RepoError> {
+        let tree = Commit::read(self.objects, head)?.tree();
+        let mut entries = Vec::new();
+        for file in difference(self.objects, &self.objects.empty_tree(), &tree)? {
+            let Some(side) = file.new else { continue };
+            entries.extend_from_slice(format!("{:o} {}\t", side.mode, side.id).as_bytes());
+            entries.extend_from_slice(&file.path);
+            entries.push(0);
+        }
+        let own = tempfile::tempdir().map_err(RepoError::io(std::env::temp_dir()))?;
+        let index = own.path().join("index");
+        let fill = self.local(&["-c", "core.splitIndex=false", "update-index", "-z", "--index-info"]);
+        self.run(&fill.env("GIT_INDEX_FILE", &index).stdin(entries), false)?;
+        let mut changed = self.compared("--untracked-files=no", |cmd| cmd.env("GIT_INDEX_FILE", &index))?.changed;
+        let filtered = self.filtered(head, &changed)?;
+        // A sparse checkout leaves files out; that others are gone was seen before.
+        changed.retain(|path| is_there(work_dir, path) && !filtered.contains(path));
+        Ok(changed)
+    }
+
+    /// Those of `paths` that are stored in another form than they are worked on: only their filter could tell whether
+    /// they are changed, and it is not run. What names them is in `head`, where it is reviewed.
+    fn filtered(&self, head: &Oid, paths: &[Vec<u8>]) -> Result<HashSet<Vec<u8>>, RepoError> {
+        if paths.is_empty() || self.attributes_of_its_own() {
+            return Ok(HashSet::new());
+        }
+        let source = format!("--source={head}");
+        let ask =
+            self.local(&["-c", "core.attributesFile=/dev/null", "check-attr", "-z", "--stdin", &source, "filter"]);
+        let output = self.run(&ask.stdin(paths.join(&0)), false)?;
+        let fields: Vec<&[u8]> = output.stdout.split(|byte| *byte == 0).collect();
+        let (answers, _) = fields.as_chunks::<3>();
+        let is_set = |value: &[u8]| value != b"unspecified" && value != b"unset";
+        Ok(answers.iter().filter(|[_, _, value]| is_set(value)).map(|[path, ..]| path.to_vec()).collect())
     }
 
     /// The tracked files that `git status` does not look at; tags: git-ls-files(1), `-v`.
     fn hidden(&self, work_dir: &Path) -> Result<Vec<Vec<u8>>, RepoError> {
         let output = self.run(&self.local(&["ls-files", "-v", "-z"]), false)?;
         let entries = output.stdout.split(|byte| *byte == 0).filter_map(|entry| entry.split_at_checked(2));
-        let is_there = |path: &[u8]| work_dir.join(OsStr::from_bytes(path)).symlink_metadata().is_ok();
-        let hidden = |(tag, path): &(&[u8], &[u8])| tag[0].is_ascii_lowercase() || (tag[0] == b'S' && is_there(path));
+        let hidden =
+            |(tag, path): &(&[u8], &[u8])| tag[0].is_ascii_lowercase() || (tag[0] == b'S' && is_there(work_dir, path));
         Ok(entries.filter(hidden).map(|(_, path)| path.to_vec()).collect())
     }
+}
+
+fn is_there(work_dir: &Path, path: &[u8]) -> bool {
+    work_dir.join(OsStr::from_bytes(path)).symlink_metadata().is_ok()
 }
 
 /// Reads `git status --porcelain=v2 -z --no-renames`; format: git-status(1).

@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use host::{Host, HostError};
+use host::{Host, HostError, Kind, Stat};
 use serde::{Deserialize, Serialize};
 use verdict::Sha256;
 use verdict::answer::{self, Answer};
@@ -14,6 +14,8 @@ use crate::events::Usage;
 
 /// The number in an entry's `schema`.
 const SCHEMA: u32 = 1;
+/// A longer entry is none, in bytes: an answer, with room for each of its bytes to be escaped.
+const MAX_BYTES: u64 = 8 * answer::MAX_BYTES as u64;
 
 /// A directory of answers.
 pub(crate) struct Cache<'a> {
@@ -56,7 +58,10 @@ impl<'a> Cache<'a> {
 
     /// The answer kept under `key`. What cannot be read or understood counts as absent: it is asked again.
     pub(crate) fn get(&self, key: &Sha256, packet: &str) -> Option<(Entry, Answer)> {
-        let bytes = self.host.read(&self.path(key)).ok().flatten()?;
+        let path = self.path(key);
+        let is_entry = |stat: &Stat| stat.kind == Kind::File && stat.len <= MAX_BYTES;
+        self.host.stat(&path).ok().flatten().filter(is_entry)?;
+        let bytes = self.host.read(&path).ok().flatten()?;
         Entry::read(&bytes, key, packet)
     }
 
@@ -104,6 +109,15 @@ mod tests {
         assert_eq!(cache.get(&key(&["a"]), "packet-001").unwrap().0, entry());
         assert_eq!(cache.get(&key(&["b"]), "packet-001"), None);
         assert_eq!(cache.get(&key(&["a"]), "packet-002"), None);
+    }
+
+    #[test]
+    fn s10_a_pipe_in_the_place_of_an_entry_is_none() {
+        let (dir, host) = (tempfile::tempdir().unwrap(), host::Local::new());
+        let cache = Cache::new(&host, dir.path());
+        let made = host.run(&host::Cmd::new("mkfifo").arg(cache.path(&key(&["a"])))).unwrap();
+        assert!(made.success());
+        assert_eq!(cache.get(&key(&["a"]), "packet-001"), None);
     }
 
     #[test]

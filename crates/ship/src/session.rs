@@ -230,7 +230,10 @@ fn clean(git: &Git<'_>, repo: &Repo) -> Result<(), Failure> {
         return Err(Failure::refused(
             "hidden-changes",
             format!("git was told not to look for changes of {path}: what is tested may not be what is shipped"),
-            format!("git update-index --no-assume-unchanged {path} and --no-skip-worktree {path}, then ship again"),
+            format!(
+                "git update-index --no-assume-unchanged {path} and --no-skip-worktree {path}, commit it or git restore \
+                 {path}, then ship again"
+            ),
         ));
     }
     let paths: Vec<_> = dirty.changed.iter().chain(&dirty.untracked).map(|path| escape(path)).collect();

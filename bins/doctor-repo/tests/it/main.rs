@@ -222,6 +222,27 @@ fn g09_a_hooks_path_in_an_included_file_is_seen() {
 }
 
 #[test]
+fn g09_a_hooks_path_that_only_another_branch_brings_is_seen() {
+    let s = Scene::new();
+    fs::write(s.f.work().join(".git/more"), "[core]\n\thooksPath = /dev/null\n").unwrap();
+    s.f.git(&["config", "includeIf.onbranch:topic.path", "more"]);
+    assert_snapshot!(s.hooks(), @r"
+    exit 1
+    FAIL: hooks-path: git runs hooks from ~/work/.git/hooks (git's default) now, maybe from elsewhere on another branch: includeif.onbranch:topic.path, file:.git/config
+          next: take that include out, or core.hooksPath out of its file
+    PASS: pre-push: ~/work/.git/hooks/pre-push
+    === Doctor Summary: 1/2 passed ===
+    ");
+    // What leads further, or cannot be looked into, may do the same.
+    fs::write(s.f.work().join(".git/more"), "[include]\n\tpath = most\n").unwrap();
+    assert!(s.hooks().starts_with("exit 1"));
+    fs::write(s.f.work().join(".git/more"), "[core\n").unwrap();
+    assert!(s.hooks().starts_with("exit 1"));
+    fs::write(s.f.work().join(".git/more"), "[user]\n\tname = topic\n").unwrap();
+    assert!(s.hooks().starts_with("exit 0"), "{}", s.hooks());
+}
+
+#[test]
 fn g09_a_hooks_path_in_the_environment_is_seen() {
     let s = Scene::new();
     let count = s.program(&CHECKS[..1]).env("GIT_CONFIG_COUNT", "1");

@@ -190,6 +190,54 @@ fn s06_changes_that_git_was_told_not_to_look_for_are_seen() {
     }
 }
 
+#[test]
+fn s08_an_index_that_disguises_a_changed_file_is_seen_through() {
+    let f = Fixture::pushed();
+    let id = || f.git(&["ls-files", "-s", "README.md"]).split(' ').nth(1).unwrap().to_owned();
+    let (true_id, index) = (id(), f.work().join(".git/index"));
+    f.write("README.md", "READ ME\n");
+    f.git(&["add", "README.md"]);
+    // The size and times of the changed file, and the id of the committed one.
+    let [old, new] = [true_id, id()]
+        .map(|hex| (0..20).map(|at| u8::from_str_radix(&hex[2 * at..][..2], 16).unwrap()).collect::<Vec<u8>>());
+    let mut bytes = std::fs::read(&index).unwrap();
+    let at = bytes.windows(20).position(|window| window == new).unwrap();
+    bytes[at..at + 20].copy_from_slice(&old);
+    let end = bytes.len() - 20;
+    // Git takes zeros for "not hashed".
+    bytes[end..].fill(0);
+    std::fs::write(&index, bytes).unwrap();
+    // Git looks into a file that is as young as the index.
+    let later = std::time::SystemTime::now() + std::time::Duration::from_secs(60);
+    std::fs::File::open(&index).unwrap().set_modified(later).unwrap();
+    assert_eq!(f.git(&["--no-optional-locks", "status", "--porcelain"]), "");
+    let repo = f.repo();
+    let dirty = f.acts(&repo).status(&repo).unwrap();
+    assert_eq!((dirty.is_clean(), dirty.hidden), (false, vec![b"README.md".to_vec()]));
+}
+
+#[test]
+fn s08_a_file_that_a_filter_stores_in_another_form_is_no_change() {
+    let f = Fixture::pushed();
+    f.write(".gitattributes", "stored filter=upper\n");
+    f.write("stored", "as stored\n");
+    f.commit("filtered");
+    // As a checkout with the filter leaves it.
+    f.git(&["config", "filter.upper.smudge", "tr a-z A-Z"]);
+    f.git(&["config", "filter.upper.clean", "tr A-Z a-z"]);
+    std::fs::remove_file(f.work().join("stored")).unwrap();
+    f.git(&["checkout", "-q", "stored"]);
+    assert_eq!(std::fs::read(f.work().join("stored")).unwrap(), b"AS STORED\n");
+    let repo = f.repo();
+    let hidden = || f.acts(&repo).status(&repo).unwrap().hidden;
+    let settled = std::time::SystemTime::now() + std::time::Duration::from_secs(60);
+    std::fs::File::open(f.work().join(".git/index")).unwrap().set_modified(settled).unwrap();
+    assert_eq!(hidden(), [b""; 0]);
+    // Only what is in a commit says what is filtered.
+    f.write(".git/info/attributes", "");
+    assert_eq!(hidden(), [b"stored".to_vec()]);
+}
+
 /// Dates that git reads and no clock has shown, and what only looks like one.
 #[test]
 fn g12_an_absurd_date_of_the_reviewed_commit_is_no_obstacle() {
