@@ -231,7 +231,7 @@ fn more_than_can_be_reviewed() {
     stage.commit("large");
     assert_snapshot!(check(&stage, Stage::ship_simulated), @r"
     exit 6 too-large: the change needs more than 64 packets
-    next: split the change into smaller pushes
+    next: split the change, or raise the cap or number of packets
     ");
 }
 

@@ -100,6 +100,7 @@ fn s08_tests_that_change_the_tree_are_refused() {
 #[test]
 fn a_failed_test_that_changes_the_tree_is_told_as_a_failed_test_and_not_healed() {
     let stage = Stage::new(&Setup::testing("echo 1 of 2 failed; touch src/new.py; exit 1"), nobody());
+    stage.provide_codex();
     stage.change();
     let said = stage.ship(&[]);
     assert_snapshot!(said.text(&stage), @r"
