@@ -15,10 +15,11 @@ use crate::{demo, secrets, setup, snapshots, tidy};
 const REPORT: &str = "nextest/ci/junit.xml";
 
 /// What the mutation tests cover: the code whose mistakes would let something through.
-const MUTATED: [&str; 4] = [
-    "crates/verdict/src/gate*",
+const MUTATED: [&str; 5] = [
     "crates/verdict/src/gate/**",
+    "crates/review-bundle/src/fill*",
     "crates/review-bundle/src/ledger*",
+    "crates/review-bundle/src/overview*",
     "crates/review-bundle/src/packet*",
 ];
 
@@ -174,10 +175,12 @@ fn fuzz(workshop: &Workshop) -> Result<(), Failure> {
     let targets = fuzz_targets(&workshop.root().join("fuzz/fuzz_targets"))?;
     for target in targets {
         workshop
-            .tool("rustup")
-            .args(["run", "nightly", "cargo", "fuzz", "run", &target, "--"])
+            .tool("cargo")
+            .args(["fuzz", "run", &target, "--"])
             .args([format!("-max_total_time={FUZZ_SECONDS}")])
-            .run("fuzz", format!("replay the input that it names: cargo +nightly fuzz run {target} FILE"))?;
+            // The sanitizer's flags are not stable; this lets the pinned compiler take them.
+            .env("RUSTC_BOOTSTRAP", "1")
+            .run("fuzz", format!("replay the input that it names: RUSTC_BOOTSTRAP=1 cargo fuzz run {target} FILE"))?;
     }
     Ok(())
 }
