@@ -4,7 +4,7 @@ use std::path::Path;
 
 use doctor::Check;
 use host::{Host, Kind};
-use verdict::policy::Policy;
+use repo::usable_policy;
 
 use crate::install::checksums;
 use crate::{HooksError, Origin, Site, script};
@@ -164,7 +164,7 @@ fn ship_policy(host: &dyn Host, site: &Site) -> Check {
 /// The bytes of a policy that can be used.
 fn parsed(host: &dyn Host, path: &Path) -> Option<Result<Vec<u8>, String>> {
     let bytes = host.read(path).map_err(|error| error.to_string()).transpose()?;
-    let valid = |bytes: Vec<u8>| Policy::parse(&bytes).map(|_| bytes).map_err(|error| error.to_string());
+    let valid = |bytes: Vec<u8>| usable_policy(&bytes).map(|_| bytes);
     Some(bytes.and_then(valid).map_err(|why| format!("{}: {why}", path.display())))
 }
 

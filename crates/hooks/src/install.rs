@@ -6,9 +6,9 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use host::{Host, Kind};
+use repo::usable_policy;
 use serde::Serialize;
 use verdict::Sha256;
-use verdict::policy::Policy;
 
 use crate::site::{answered, git};
 use crate::{HooksError, Origin, Site, script};
@@ -110,7 +110,7 @@ impl Work<'_> {
         if !policy.repin && pinned.is_some_and(|pinned| pinned != *bytes) {
             return Ok(true);
         }
-        Policy::parse(bytes).map_err(|error| HooksError::Policy(error.to_string()))?;
+        usable_policy(bytes).map_err(HooksError::Policy)?;
         self.put(&self.site.policy(), bytes, 0o600)?;
         Ok(false)
     }

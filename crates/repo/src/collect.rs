@@ -70,6 +70,16 @@ pub(crate) fn judged(findings: Vec<Finding>, policy: &Policy) -> Result<Vec<Find
     Ok(apply_allow(findings, &allow))
 }
 
+/// Reads a policy that can be put in force: one whose exceptions are some, too.
+///
+/// # Errors
+/// Why it cannot be, in words.
+pub fn usable_policy(bytes: &[u8]) -> Result<Policy, String> {
+    let policy = Policy::parse(bytes).map_err(|error| error.to_string())?;
+    judged(Vec::new(), &policy).map_err(|error| error.to_string())?;
+    Ok(policy)
+}
+
 /// Reads the range from `since` (`None`: from nothing) to `to`, which may be the id of a tag, and judges it by the
 /// rules and the exceptions of `policy`.
 ///
@@ -214,11 +224,7 @@ fn invalid_policy(path: &[u8], content: &[u8]) -> Option<Finding> {
     if path != policy::PATH.as_bytes() {
         return None;
     }
-    let error = match Policy::parse(content) {
-        Ok(policy) => judged(Vec::new(), &policy).err()?.to_string(),
-        Err(error) => error.to_string(),
-    };
-    let message = escape(error.as_bytes());
+    let message = escape(usable_policy(content).err()?.as_bytes());
     Some(Finding { path: path.to_vec(), line: None, rule: Rule::InvalidPolicy, severity: Severity::Blocker, message })
 }
 

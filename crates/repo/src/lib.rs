@@ -35,7 +35,7 @@ pub mod testing;
 mod tree;
 
 pub use blocked::push_blocked;
-pub use collect::{Collected, collect};
+pub use collect::{Collected, collect, usable_policy};
 pub use commit::{Commit, Tag};
 pub use difference::{Change, Side, difference};
 pub use error::RepoError;

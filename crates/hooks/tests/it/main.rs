@@ -317,6 +317,8 @@ fn g14_another_policy_is_pinned_only_when_asked() {
     scene.install_with(&policy(other, true));
     assert_eq!(fs::read_to_string(scene.site().policy()).unwrap(), other);
     assert!(scene.install_with(&policy("schema = 9\n", true)).starts_with("policy-invalid"));
+    let misspelt = "schema = 1\n[[rules.allow]]\nrule = \"secrets\"\npath = \"a\"\nreason = \"r\"\n";
+    assert!(scene.install_with(&policy(misspelt, true)).starts_with("policy-invalid"));
 }
 
 /// Dies before each act in turn: afterwards a push still meets the former hook, and installing again finishes.
