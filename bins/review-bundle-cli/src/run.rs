@@ -8,8 +8,8 @@ use std::io::{self, BufWriter, Write as _};
 use std::path::Path;
 
 use cli::Context;
-use hooks::Site;
-use host::{Host as _, HostError};
+use hooks::pinned_policy;
+use host::HostError;
 use outcome::{Exit, Failure};
 use repo::{Head, PolicySource, Repo, collect, policy_at, policy_for};
 use review_bundle::{Bundle, Limits, Packets};
@@ -34,7 +34,7 @@ pub(crate) fn run(args: Args, cx: &Context) -> Result<Exit, Failure> {
     };
     let to = repo.resolve(&cx.host, &to)?;
     let dir = dir.map(|dir| PacketDir::open(&cx.host, &dir)).transpose()?;
-    let policy = policy(cx, &repo, &place.directory, since.as_ref())?;
+    let policy = policy(cx, &repo, since.as_ref())?;
     let collected = collect(repo.objects(), since.as_ref(), &to, &policy)?;
     let bundle = &collected.bundle;
     if let Some(file) = &patch {
@@ -75,8 +75,8 @@ pub(crate) fn run(args: Args, cx: &Context) -> Result<Exit, Failure> {
 }
 
 /// The policy that judges the range: as a ship of this branch has it, without asking the remote.
-fn policy(cx: &Context, repo: &Repo, dir: &Path, since: Option<&Oid>) -> Result<Policy, Failure> {
-    let pinned = cx.host.read(&Site::observe(&cx.host, dir)?.policy())?;
+fn policy(cx: &Context, repo: &Repo, since: Option<&Oid>) -> Result<Policy, Failure> {
+    let pinned = pinned_policy(&cx.host, &repo.common_dir())?;
     let source = PolicySource { pinned: pinned.as_deref() };
     Ok(match repo.head()? {
         Head::Branch { name, .. } => policy_for(repo.objects(), since, source, &name)?,

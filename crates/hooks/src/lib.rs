@@ -26,7 +26,7 @@ pub use former::hand_on;
 pub use health::{Facts, Upstream, health};
 pub use install::{Installed, PinnedPolicy, Programs, install};
 pub use installed::installed_dir;
-pub use site::{Effective, Origin, Site, effective_hooks};
+pub use site::{Effective, Origin, Site, effective_hooks, pinned_policy};
 
 use std::path::PathBuf;
 

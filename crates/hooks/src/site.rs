@@ -69,7 +69,7 @@ impl Site {
         let trees = work_trees(&trees.stdout, top.as_ref());
         let effective = effective_hooks(host, dir)?;
         let by_branch = by_branch(host, top.as_deref().unwrap_or(dir))?;
-        let gate_dir = data_dir(host).ok_or(HooksError::NoDataDirectory)?.join("ai-ops-runner/gates").join(id(&common));
+        let gate_dir = gate_dir(host, &common)?;
         Ok(Self { top, common, trees, effective, by_branch, gate_dir })
     }
 
@@ -100,7 +100,7 @@ impl Site {
     /// The pinned policy.
     #[must_use]
     pub fn policy(&self) -> PathBuf {
-        self.gate_dir.join("policy.toml")
+        self.gate_dir.join(POLICY)
     }
 
     /// The checksums of the three, as `sha256sum -c` reads them.
@@ -116,6 +116,21 @@ impl Site {
         let tree = self.trees.iter().find(|tree| dir.starts_with(tree))?;
         (!dir.starts_with(&self.common)).then_some(tree)
     }
+}
+
+const POLICY: &str = "policy.toml";
+
+/// The pinned policy of the repository whose directory, shared by all work trees, is `common`, canonical; `None` if none
+/// is pinned. Git is not asked.
+///
+/// # Errors
+/// [`HooksError::NoDataDirectory`]; those of the machine.
+pub fn pinned_policy(host: &dyn Host, common: &Path) -> Result<Option<Vec<u8>>, HooksError> {
+    Ok(host.read(&gate_dir(host, common)?.join(POLICY))?)
+}
+
+fn gate_dir(host: &dyn Host, common: &Path) -> Result<PathBuf, HooksError> {
+    Ok(data_dir(host).ok_or(HooksError::NoDataDirectory)?.join("ai-ops-runner/gates").join(id(common)))
 }
 
 const COMMON: [&str; 3] = ["rev-parse", "--path-format=absolute", "--git-common-dir"];

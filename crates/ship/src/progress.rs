@@ -136,7 +136,8 @@ impl fmt::Display for Progress {
             Self::Working { line } => f.write_str(line),
             Self::Planned { total, kept, tokens } => {
                 let kept = if *kept == 0 { String::new() } else { format!(", {kept} answered before") };
-                write!(f, "  {total} packets to review{kept}, about {tokens} tokens")
+                let packets = if *total == 1 { "packet" } else { "packets" };
+                write!(f, "  {total} {packets} to review{kept}, about {tokens} tokens")
             }
             Self::Again { packet, reason } => write!(f, "  asking again about {packet}: {reason}"),
             Self::Packet { done, total } => write!(f, "  reviewed {done} of {total} packets"),

@@ -123,7 +123,7 @@ fn what_a_reviewed_push_leaves_for_people() {
     shipping ID..ID to origin refs/heads/main (policy: as the remote has it)
     test
     review
-      1 packets to review, about N tokens
+      1 packet to review, about N tokens
       reviewed 1 of 1 packets
       APPROVED
     gate
