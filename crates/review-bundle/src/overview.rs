@@ -84,7 +84,7 @@ fn cut(lines: &[Line], cap: usize, fill: Fill) -> Result<Vec<&[Line]>, PacketErr
         if shown.len() > capacity {
             return Err(PacketError::NoRoom { path: escape(path), cap });
         }
-        if at > from && fill.ends_before(path, shown.len(), Filling { used, capacity }) {
+        if fill.ends_before(path, shown.len(), Filling { used, capacity }) {
             parts.push(&lines[from..at]);
             (from, used) = (at, 0);
         }

@@ -576,7 +576,8 @@ fn a_note_that_is_larger_than_a_packet_is_an_error() {
     let note = Note { message: "m".repeat(3000), ..notes(1).remove(0) };
     let bundle = Bundle::new(header(), files, vec![note]);
     assert_eq!(bundle.packets(limits(3000)), Err(PacketError::NoRoom { path: "b".into(), cap: 3000 }));
-    assert!(bundle.packets(limits(4000)).is_ok());
+    let needed = (3000..4000).find(|&cap| bundle.packets(limits(cap)).is_ok());
+    assert_snapshot!(needed.unwrap(), @"3667");
 }
 
 /// So many new files of 50 to 5,000 bytes, each of other lines.
