@@ -1,6 +1,7 @@
 //! Content that a range of commits brings in, also what a later commit of the range takes away again.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 
 use gix::ObjectId;
 use verdict::Oid;
@@ -14,6 +15,8 @@ use crate::tree::{Entry, Tree};
 /// More directories that differ from every parent's than a commit brings in on the average of a long history. A few
 /// trees that hold one another, merged from many parents, stand for any number of them.
 const EACH: usize = 1_000;
+/// How many entries of directories are kept for the next commit, whose parent has most of them too.
+const KEPT: usize = 100_000;
 
 /// Every blob that one of `commits` has and none of its parents has at that path, each once, with the path it was met
 /// at first.
@@ -34,12 +37,11 @@ pub(crate) fn fresh(
     known: HashSet<ObjectId>,
 ) -> Result<Vec<(Vec<u8>, ObjectId)>, RepoError> {
     let left = MAX_CHANGES + EACH * commits.len();
-    let mut search = Search { objects, known, walked: HashSet::new(), left, path: Vec::new(), found: Vec::new() };
+    let mut search = Search::new(objects, known, left);
+    let trees: HashMap<ObjectId, ObjectId> = commits.iter().map(|commit| (commit.id, commit.tree)).collect();
+    let tree = |id| trees.get(id).copied().map_or_else(|| Commit::get(objects, id).map(|commit| commit.tree), Ok);
     for commit in commits {
-        let mut parents = Vec::with_capacity(commit.parents.len());
-        for parent in &commit.parents {
-            parents.push(Commit::get(objects, parent)?.tree);
-        }
+        let parents: Vec<ObjectId> = commit.parents.iter().map(tree).collect::<Result<_, _>>()?;
         search.directory(commit.tree, &parents, 0)?;
     }
     Ok(search.found)
@@ -52,11 +54,33 @@ struct Search<'a> {
     walked: HashSet<(ObjectId, Vec<ObjectId>)>,
     /// How many directories may still come.
     left: usize,
+    /// Directories that were read, and how many entries they have together.
+    trees: (HashMap<ObjectId, Rc<Tree>>, usize),
     path: Vec<u8>,
     found: Vec<(Vec<u8>, ObjectId)>,
 }
 
-impl Search<'_> {
+impl<'a> Search<'a> {
+    fn new(objects: &'a Objects, known: HashSet<ObjectId>, left: usize) -> Self {
+        let (walked, trees) = (HashSet::new(), (HashMap::new(), 0));
+        Self { objects, known, walked, left, trees, path: Vec::new(), found: Vec::new() }
+    }
+
+    fn tree(&mut self, id: &ObjectId) -> Result<Rc<Tree>, RepoError> {
+        let (trees, entries) = &mut self.trees;
+        if let Some(tree) = trees.get(id) {
+            return Ok(Rc::clone(tree));
+        }
+        let tree = Rc::new(Tree::read(self.objects, id)?);
+        if *entries + tree.0.len() > KEPT {
+            trees.clear();
+            *entries = 0;
+        }
+        *entries += tree.0.len();
+        trees.insert(*id, Rc::clone(&tree));
+        Ok(tree)
+    }
+
     fn directory(&mut self, tree: ObjectId, parents: &[ObjectId], depth: usize) -> Result<(), RepoError> {
         if depth == MAX_DEPTH {
             return Err(RepoError::TooMany { what: "directories in one another", limit: MAX_DEPTH });
@@ -66,8 +90,8 @@ impl Search<'_> {
         }
         let too_many = RepoError::TooMany { what: "directories of the commits", limit: MAX_CHANGES };
         self.left = self.left.checked_sub(1).ok_or(too_many)?;
-        let tree = Tree::read(self.objects, &tree)?;
-        let parents = parents.iter().map(|id| Tree::read(self.objects, id)).collect::<Result<Vec<_>, _>>()?;
+        let tree = self.tree(&tree)?;
+        let parents = parents.iter().map(|id| self.tree(id)).collect::<Result<Vec<_>, _>>()?;
         for entry in &tree.0 {
             let before: Vec<&Entry> = parents.iter().filter_map(|parent| parent.find(&entry.name)).collect();
             if !before.iter().any(|old| old.id == entry.id) {
@@ -131,9 +155,7 @@ mod tests {
         let repo = f.repo();
         let parse = |id: &Oid| repo.objects().parse(id).unwrap();
         let parents: Vec<ObjectId> = parents.iter().map(|[one, _]| parse(one)).collect();
-        let (known, walked) = (HashSet::new(), HashSet::new());
-        let mut search =
-            Search { objects: repo.objects(), known, walked, left: 200, path: Vec::new(), found: Vec::new() };
+        let mut search = Search::new(repo.objects(), HashSet::new(), 200);
         let searched = search.directory(parse(&merged), &parents, 0);
         assert!(matches!(searched, Err(RepoError::TooMany { .. })), "{searched:?}");
     }

@@ -1,6 +1,6 @@
 //! Objects, hashed when they are read.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io::Read as _;
 use std::path::PathBuf;
@@ -21,6 +21,8 @@ const DELTA_BASES: usize = 4 << 20;
 
 /// Larger objects are not read, in bytes: 2 GiB.
 pub(crate) const ALLOC_LIMIT: u64 = 2 << 30;
+/// After so many objects the packs are looked at; before, the tries to open loose files are cheaper.
+const FEW: u32 = 32;
 /// The most that is reserved for an object before any of it is there, in bytes.
 const GROWN: usize = 64 << 20;
 
@@ -74,13 +76,15 @@ pub struct Objects {
     loose: PathBuf,
     layout: Arc<OnceLock<Layout>>,
     inflate: RefCell<Decompress>,
+    /// How many objects were asked for before the packs were looked at.
+    asked: Cell<u32>,
     hash: gix::hash::Kind,
 }
 
 impl Clone for Objects {
     fn clone(&self) -> Self {
         let (handle, loose, layout) = (self.handle.clone(), self.loose.clone(), Arc::clone(&self.layout));
-        Self { handle, loose, layout, inflate: fresh_inflate(), hash: self.hash }
+        Self { handle, loose, layout, inflate: fresh_inflate(), asked: self.asked.clone(), hash: self.hash }
     }
 }
 
@@ -90,7 +94,8 @@ impl Objects {
         handle.ignore_replacements = true;
         handle.set_pack_cache(|| Box::new(MemoryCappedHashmap::new(DELTA_BASES)));
         let loose = repo.common_dir().join("objects");
-        Self { handle, loose, layout: Arc::default(), inflate: fresh_inflate(), hash: repo.object_hash() }
+        let (layout, inflate) = (Arc::default(), fresh_inflate());
+        Self { handle, loose, layout, inflate, asked: Cell::new(0), hash: repo.object_hash() }
     }
 
     /// Reads an object and hashes it.
@@ -151,8 +156,16 @@ impl Objects {
         matches!(self.handle.try_header(id), Ok(Some(header)) if header.size >= bytes)
     }
 
+    /// Whether the object is in a pack for sure, so that it need not be looked for elsewhere.
+    fn is_packed(&self, id: &ObjectId) -> bool {
+        let asked = self.asked.get();
+        self.asked.set(asked.saturating_add(1));
+        let layout = if asked < FEW { self.layout.get() } else { Some(self.layout()) };
+        layout.is_some_and(|layout| layout.place(id).is_some())
+    }
+
     pub(crate) fn get(&self, id: &ObjectId) -> Result<Object, RepoError> {
-        let loose = if self.layout().place(id).is_none() { self.loose(id) } else { None };
+        let loose = if self.is_packed(id) { None } else { self.loose(id) };
         if let Some(object) = loose {
             return Ok(object);
         }
