@@ -13,8 +13,12 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use outcome::Failure;
 
+use crate::programs;
 use crate::workshop::Workshop;
 use pair::Pair;
+
+/// Where the programs that are measured are installed.
+const INSTALLED: &str = "bench-programs";
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -59,10 +63,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 fn ship(workshop: &Workshop, arguments: &ShipArguments) -> Result<(), Failure> {
-    workshop
-        .tool("cargo")
-        .args(["build", "--locked", "--release", "--workspace", "--exclude", "xtask", "--bins"])
-        .run("build", "mend what does not compile")?;
+    programs::install_into(workshop, Some(&workshop.target(INSTALLED)))?;
     let rows: Vec<table::Row> = pairs(workshop, &arguments.only)?
         .iter()
         .map(|pair| table::Row::of(pair, pair.measure(Duration::from_secs(arguments.seconds))))
@@ -79,7 +80,7 @@ fn ship(workshop: &Workshop, arguments: &ShipArguments) -> Result<(), Failure> {
 
 /// Every pair whose name contains `only`. Scenes are built only for those.
 fn pairs(workshop: &Workshop, only: &str) -> Result<Vec<Pair>, Failure> {
-    let scenes = scene::Scenes::new(workshop, workshop.target("bench"), programs(workshop))?;
+    let scenes = scene::Scenes::new(workshop, workshop.target("bench"), all_installed(workshop))?;
     let mut pairs = Vec::new();
     for (name, build) in scene::ALL {
         if name.contains(only) {
@@ -92,9 +93,14 @@ fn pairs(workshop: &Workshop, only: &str) -> Result<Vec<Pair>, Failure> {
     Ok(pairs)
 }
 
-/// The release build of every program of the workspace.
-fn programs(workshop: &Workshop) -> Vec<PathBuf> {
+/// Every program of the workspace, as it is installed.
+fn all_installed(workshop: &Workshop) -> Vec<PathBuf> {
     let packages = workshop.metadata.workspace_packages().into_iter().filter(|package| package.name != "xtask");
     let targets = packages.flat_map(|package| package.targets.iter().filter(|target| target.is_bin()));
-    targets.map(|target| workshop.target("release").join(&target.name)).collect()
+    targets.map(|target| installed(workshop, &target.name)).collect()
+}
+
+/// One program of the workspace, as it is installed.
+fn installed(workshop: &Workshop, name: &str) -> PathBuf {
+    workshop.target(INSTALLED).join("bin").join(name)
 }

@@ -11,6 +11,7 @@ use verdict::oid::NotHex;
 use verdict::schema::{CodexCli, Meta, ReviewMode, ReviewerId};
 use verdict::{Decision, Oid, Sha256, Verdict};
 
+use super::installed;
 use super::pair::Pair;
 use super::run::Run;
 use crate::workshop::{Tool, Workshop, unusable};
@@ -86,7 +87,7 @@ impl<'a> Scenes<'a> {
     /// Resolves both ends first, so that neither side pays for it.
     fn bundle_pair(&self, name: &str, repo: &Path, since: &str, to: &str) -> Result<Pair, Failure> {
         let (since, to) = (self.id(repo, since)?, self.id(repo, to)?);
-        let program = self.workshop.target("release/review-bundle");
+        let program = installed(self.workshop, "review-bundle");
         Ok(Pair {
             name: name.into(),
             ours: Run::new(program, repo, &["--since", &since, "--to", &to, "--size-cap", NO_CAP]),
@@ -154,7 +155,7 @@ fn gate(scenes: &Scenes<'_>, name: &str) -> Result<Pair, Failure> {
     let (since, to) = (scenes.id(&scene.dir, "HEAD~1")?, scenes.id(&scene.dir, "HEAD")?);
     approve(&scene.dir, &since, &to)?;
     scene.write(".git/pre-push-input", &format!("refs/heads/main {to} refs/heads/main {since}\n"))?;
-    let program = scenes.workshop.target("release/push-gate");
+    let program = installed(scenes.workshop, "push-gate");
     let mut ours = Run::new(program, &scene.dir, &["pre-push", "origin", "/nowhere"]);
     ours.stdin = Some(scene.dir.join(".git/pre-push-input"));
     let theirs = Run::new("git", &scene.dir, &["rev-parse", "HEAD"]);
