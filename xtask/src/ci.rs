@@ -168,6 +168,8 @@ fn mutants(workshop: &Workshop) -> Result<(), Failure> {
         .args(["mutants", "--test-tool", "nextest", "--no-shuffle", "--colors", "never", "--output"])
         .args([workshop.target("")])
         .args(MUTATED.iter().flat_map(|file| ["--file", file]))
+        // One failed test is enough; the others may run for ever.
+        .args(["--", "--max-fail", "1:immediate"])
         .run("mutants", "write the test that each survivor above would fail")
 }
 
