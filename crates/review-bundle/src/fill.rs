@@ -63,4 +63,12 @@ mod tests {
             assert_eq!(early(fill, 1_001, 9_000), 1000);
         }
     }
+
+    #[test]
+    fn the_share_of_names_that_end_a_packet_is_exact() {
+        // The first four bytes of the SHA-256 of nothing: a quarter of a packet takes 2^32 bytes, so just as many end it.
+        let hash = 0xe3b0_c442;
+        assert!(!ends(b"", hash, 1 << 34));
+        assert!(ends(b"", hash + 1, 1 << 34));
+    }
 }
