@@ -15,3 +15,4 @@ mod help;
 mod repositories;
 mod stage;
 mod steps;
+mod terminal;
