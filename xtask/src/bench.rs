@@ -7,18 +7,14 @@ mod run;
 mod scene;
 mod table;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use outcome::Failure;
 
-use crate::programs;
+use crate::programs::Installed;
 use crate::workshop::Workshop;
 use pair::Pair;
-
-/// Where the programs that are measured are installed.
-const INSTALLED: &str = "bench-programs";
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -63,8 +59,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 fn ship(workshop: &Workshop, arguments: &ShipArguments) -> Result<(), Failure> {
-    programs::install_into(workshop, Some(&workshop.target(INSTALLED)))?;
-    let rows: Vec<table::Row> = pairs(workshop, &arguments.only)?
+    let installed = Installed::build(workshop)?;
+    let rows: Vec<table::Row> = pairs(workshop, &installed, &arguments.only)?
         .iter()
         .map(|pair| table::Row::of(pair, pair.measure(Duration::from_secs(arguments.seconds))))
         .inspect(|row| if arguments.json { println!("{}", row.json()) } else { eprintln!("measured {}", row.name) })
@@ -79,8 +75,8 @@ fn ship(workshop: &Workshop, arguments: &ShipArguments) -> Result<(), Failure> {
 }
 
 /// Every pair whose name contains `only`. Scenes are built only for those.
-fn pairs(workshop: &Workshop, only: &str) -> Result<Vec<Pair>, Failure> {
-    let scenes = scene::Scenes::new(workshop, workshop.target("bench"), all_installed(workshop))?;
+fn pairs(workshop: &Workshop, installed: &Installed, only: &str) -> Result<Vec<Pair>, Failure> {
+    let scenes = scene::Scenes::new(workshop, workshop.target("bench"), installed)?;
     let mut pairs = Vec::new();
     for (name, build) in scene::ALL {
         if name.contains(only) {
@@ -91,16 +87,4 @@ fn pairs(workshop: &Workshop, only: &str) -> Result<Vec<Pair>, Failure> {
         pairs.extend(scenes.start_ups());
     }
     Ok(pairs)
-}
-
-/// Every program of the workspace, as it is installed.
-fn all_installed(workshop: &Workshop) -> Vec<PathBuf> {
-    let packages = workshop.metadata.workspace_packages().into_iter().filter(|package| package.name != "xtask");
-    let targets = packages.flat_map(|package| package.targets.iter().filter(|target| target.is_bin()));
-    targets.map(|target| installed(workshop, &target.name)).collect()
-}
-
-/// One program of the workspace, as it is installed.
-fn installed(workshop: &Workshop, name: &str) -> PathBuf {
-    workshop.target(INSTALLED).join("bin").join(name)
 }

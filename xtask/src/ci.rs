@@ -8,6 +8,7 @@ use std::time::Instant;
 use clap::Args;
 use outcome::Failure;
 
+use crate::programs::Installed;
 use crate::workshop::{Workshop, unusable};
 use crate::{demo, secrets, setup, snapshots, tidy};
 
@@ -28,7 +29,7 @@ const FUZZ_SECONDS: u32 = 30;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// Also licenses and sources of dependencies, unused dependencies by their tool, mutation tests and fuzzing
+    /// Also the installed programs, licenses and sources of dependencies, unused dependencies by their tool, mutation tests and fuzzing
     #[arg(long)]
     full: bool,
 }
@@ -51,8 +52,9 @@ const STEPS: [Step; 10] = [
     Step { name: "demo", run: |workshop| demo::run(workshop, &demo::Arguments::default()) },
 ];
 
-const FULL_STEPS: [Step; 5] = [
+const FULL_STEPS: [Step; 6] = [
     Step { name: "full setup", run: |workshop| setup::run(workshop, &setup::Arguments { full: true }) },
+    Step { name: "installed programs", run: installed_programs },
     Step { name: "deny", run: deny },
     Step { name: "unused dependencies", run: machete },
     Step { name: "fuzz", run: fuzz },
@@ -144,6 +146,11 @@ fn documentation(workshop: &Workshop) -> Result<(), Failure> {
         .args(["doc", "--locked", "--workspace", "--no-deps", "--document-private-items", "--quiet"])
         .env("RUSTDOCFLAGS", "-D warnings")
         .run("documentation", "mend the comments that rustdoc names above")
+}
+
+fn installed_programs(workshop: &Workshop) -> Result<(), Failure> {
+    let installed = Installed::build(workshop)?;
+    if cfg!(all(target_os = "linux", target_env = "gnu")) { installed.start_alone(workshop) } else { Ok(()) }
 }
 
 /// Advisories are left out: their database is not part of the tree, so that the same commit would not always get the

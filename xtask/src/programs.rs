@@ -79,6 +79,47 @@ pub(crate) fn install_into(workshop: &Workshop, root: Option<&Path>) -> Result<(
     Ok(())
 }
 
+/// Every program of `bins/`, installed below the target directory.
+pub(crate) struct Installed {
+    root: PathBuf,
+    names: Vec<String>,
+}
+
+impl Installed {
+    /// Builds and installs them.
+    ///
+    /// # Errors
+    /// As [`install_into`].
+    pub(crate) fn build(workshop: &Workshop) -> Result<Self, Failure> {
+        let root = workshop.target("installed");
+        install_into(workshop, Some(&root))?;
+        let packages = workshop.metadata.workspace_packages().into_iter().filter(|package| package.name != "xtask");
+        let targets = packages.flat_map(|package| package.targets.iter().filter(|target| target.is_bin()));
+        Ok(Self { root, names: targets.map(|target| target.name.clone()).collect() })
+    }
+
+    /// Their names.
+    pub(crate) fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// Where one is.
+    pub(crate) fn program(&self, name: &str) -> PathBuf {
+        self.root.join("bin").join(name)
+    }
+
+    /// Starts each where there is no other file, and so no library.
+    ///
+    /// # Errors
+    /// When one does not start there.
+    pub(crate) fn start_alone(&self, workshop: &Workshop) -> Result<(), Failure> {
+        self.names.iter().try_for_each(|name| {
+            let alone = workshop.tool("unshare").args(["--map-root-user", "--root"]).args([&self.root]);
+            alone.args([&format!("/bin/{name}"), "--version"]).run("not-alone", "see which file it misses: ldd")
+        })
+    }
+}
+
 /// Builds packages as cargo does by default.
 ///
 /// # Errors

@@ -9,9 +9,10 @@ use cargo_metadata::{Metadata, MetadataCommand};
 use outcome::Failure;
 
 /// Whether no tool of a task may see the variable: a git hook's, which would redirect every git command of a test; a
-/// key; and the switches that make insta accept what it should judge.
+/// key; the switches that make insta accept what it should judge; and what cargo says of xtask's own package, by which
+/// cargo-machete takes itself for a part of it.
 fn is_withheld(name: &str) -> bool {
-    name.starts_with("GIT_") || name.starts_with("INSTA_") || name.ends_with("_API_KEY")
+    ["GIT_", "INSTA_", "CARGO_PKG_"].iter().any(|prefix| name.starts_with(prefix)) || name.ends_with("_API_KEY")
 }
 
 /// The workspace as cargo sees it.

@@ -11,9 +11,9 @@ use verdict::oid::NotHex;
 use verdict::schema::{CodexCli, Meta, ReviewMode, ReviewerId};
 use verdict::{Decision, Oid, Sha256, Verdict};
 
-use super::installed;
 use super::pair::Pair;
 use super::run::Run;
+use crate::programs::Installed;
 use crate::workshop::{Tool, Workshop, unusable};
 
 /// No cap: the whole bundle, as `git diff` prints the whole diff.
@@ -43,7 +43,7 @@ pub(super) const ALL: [(&str, Build); 7] = [
 pub(super) struct Scenes<'a> {
     workshop: &'a Workshop,
     dir: PathBuf,
-    programs: Vec<PathBuf>,
+    installed: &'a Installed,
 }
 
 impl<'a> Scenes<'a> {
@@ -51,19 +51,19 @@ impl<'a> Scenes<'a> {
     ///
     /// # Errors
     /// Not ready when the place cannot be emptied.
-    pub(super) fn new(workshop: &'a Workshop, dir: PathBuf, programs: Vec<PathBuf>) -> Result<Self, Failure> {
+    pub(super) fn new(workshop: &'a Workshop, dir: PathBuf, installed: &'a Installed) -> Result<Self, Failure> {
         if dir.exists() {
             fs::remove_dir_all(&dir).map_err(|e| unusable(&dir, &e))?;
         }
         fs::create_dir_all(&dir).map_err(|e| unusable(&dir, &e))?;
-        Ok(Self { workshop, dir, programs })
+        Ok(Self { workshop, dir, installed })
     }
 
     /// Each program's `--version` beside `true`.
     pub(super) fn start_ups(&self) -> impl Iterator<Item = Pair> {
-        self.programs.iter().map(|program| Pair {
-            name: format!("start-up: {}", program.file_name().unwrap_or_default().display()),
-            ours: Run::new(program, &self.dir, &["--version"]),
+        self.installed.names().iter().map(|name| Pair {
+            name: format!("start-up: {name}"),
+            ours: Run::new(self.installed.program(name), &self.dir, &["--version"]),
             theirs: Run::new("true", &self.dir, &[]),
             goal: Some(START_GOAL),
         })
@@ -87,7 +87,7 @@ impl<'a> Scenes<'a> {
     /// Resolves both ends first, so that neither side pays for it.
     fn bundle_pair(&self, name: &str, repo: &Path, since: &str, to: &str) -> Result<Pair, Failure> {
         let (since, to) = (self.id(repo, since)?, self.id(repo, to)?);
-        let program = installed(self.workshop, "review-bundle");
+        let program = self.installed.program("review-bundle");
         Ok(Pair {
             name: name.into(),
             ours: Run::new(program, repo, &["--since", &since, "--to", &to, "--size-cap", NO_CAP]),
@@ -155,7 +155,7 @@ fn gate(scenes: &Scenes<'_>, name: &str) -> Result<Pair, Failure> {
     let (since, to) = (scenes.id(&scene.dir, "HEAD~1")?, scenes.id(&scene.dir, "HEAD")?);
     approve(&scene.dir, &since, &to)?;
     scene.write(".git/pre-push-input", &format!("refs/heads/main {to} refs/heads/main {since}\n"))?;
-    let program = installed(scenes.workshop, "push-gate");
+    let program = scenes.installed.program("push-gate");
     let mut ours = Run::new(program, &scene.dir, &["pre-push", "origin", "/nowhere"]);
     ours.stdin = Some(scene.dir.join(".git/pre-push-input"));
     let theirs = Run::new("git", &scene.dir, &["rev-parse", "HEAD"]);
