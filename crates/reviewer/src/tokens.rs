@@ -9,7 +9,7 @@ const INSTRUCTIONS: u64 = 8_000;
 
 /// The tokens that asking `text` costs before the model has written any, in the `o200k_base` encoding.
 pub fn estimate(text: &str) -> u64 {
-    let counted = bpe_openai::o200k_base().count(text);
+    let counted = tiktoken::get_encoding("o200k_base").expect("its vocabulary is built in").count(text);
     INSTRUCTIONS.saturating_add(u64::try_from(counted).unwrap_or(u64::MAX))
 }
 
