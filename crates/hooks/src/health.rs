@@ -191,6 +191,6 @@ fn is_id(bytes: &[u8]) -> bool {
 fn codex(facts: &Facts) -> Check {
     match &facts.codex {
         Ok(version) => Check::pass("codex", version.clone()),
-        Err(why) => Check::fail("codex", "codex-missing", why.clone(), "npm install -g @openai/codex"),
+        Err(why) => Check::fail("codex", "codex-missing", why.clone(), "npm install --global @openai/codex@0.169.0"),
     }
 }

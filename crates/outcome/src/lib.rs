@@ -18,7 +18,7 @@ pub enum Exit {
     Usage,
     /// A tool, key, configuration or permission is missing.
     NotReady,
-    /// Reviewer, network or time-out: try again.
+    /// Reviewer, network, disk or time-out: try again.
     Infrastructure,
     /// Another run holds the lock.
     Busy,
@@ -116,7 +116,7 @@ impl Failure {
         usage => Usage,
         /// Something that must be there is missing: exit 3.
         not_ready => NotReady,
-        /// Reviewer, network or time-out: exit 4.
+        /// Reviewer, network, disk or time-out: exit 4.
         infrastructure => Infrastructure,
         /// Another run holds the lock: exit 5.
         busy => Busy,

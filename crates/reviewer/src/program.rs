@@ -100,7 +100,7 @@ impl NotReady {
 
     fn next(&self) -> String {
         match self {
-            Self::Missing | Self::Wrapper(_) => "install it: npm install --global @openai/codex".into(),
+            Self::Missing | Self::Wrapper(_) => "install it: npm install --global @openai/codex@0.169.0".into(),
             Self::OtherVersion { wanted, .. } => format!("install it: npm install --global @openai/codex@{wanted}"),
             Self::OtherProgram { .. } => "install a codex whose hash is in review.codex_sha256 of the policy".into(),
             Self::Version { .. } | Self::Catalog(_) => {

@@ -36,7 +36,7 @@ pub trait Reviewer: Sync {
 pub struct Options<'a> {
     /// Questions asked at the same time.
     pub parallel: usize,
-    /// Questions asked again after a failure of the infrastructure.
+    /// How often one question is asked again after a failure of the infrastructure or an answer that does not count.
     pub retries: usize,
     /// The budget of the run in tokens.
     pub max_tokens: u64,

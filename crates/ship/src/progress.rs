@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 use verdict::schema::{Decision, Finding};
 
-/// Something that happened. With `--json` one object a line.
+/// Something that happened. With `--json` one object a line, but for [`Progress::Working`], which only a terminal shows.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Progress {
@@ -16,7 +16,7 @@ pub enum Progress {
         remote: String,
         /// The full name of its ref.
         target: String,
-        /// The id the remote has, zeros for none.
+        /// Where the range begins, zeros where everything is new.
         since: String,
         /// The commit that is shipped.
         to: String,

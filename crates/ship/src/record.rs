@@ -23,7 +23,7 @@ pub(crate) struct Record {
 /// `META.json`: what a script wants to know first.
 #[derive(Debug, Serialize)]
 pub(crate) struct Meta<'a> {
-    /// The commit the remote had, zeros for none.
+    /// Where the range begins, zeros where everything is new.
     pub(crate) since_sha: &'a str,
     /// The commit that was reviewed.
     pub(crate) head_sha: &'a str,

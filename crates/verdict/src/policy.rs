@@ -24,7 +24,7 @@
 //! max_packets = 64             # 1..=1,000
 //! parallel = 2                 # 1..=16
 //! timeout_sec = 600            # 1..=7200, of one question
-//! retries = 2                  # 0..=10, after a failure of the infrastructure
+//! retries = 2                  # 0..=10, of one question that failed or had an answer that does not count
 //! max_tokens = 2000000         # 1,000..=1,000,000,000, of one run
 //! codex_version = "0.169.0"    # default: any
 //! codex_sha256 = []            # SHA-256 of each allowed program; default: any
@@ -152,7 +152,7 @@ pub struct Review {
     pub parallel: u64,
     /// The wall clock of one question, in seconds.
     pub timeout_sec: u64,
-    /// Questions asked again after a failure of the infrastructure.
+    /// How often one question is asked again after a failure of the infrastructure or an answer that does not count.
     pub retries: u64,
     /// The budget of one run.
     pub max_tokens: u64,
@@ -194,11 +194,11 @@ pub struct Heal {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Rules {
-    /// Findings that do not count.
+    /// Blockers that become notes, and notes that are left out.
     pub allow: Vec<Allow>,
 }
 
-/// Findings of `rule` in files that match `path` do not count.
+/// Blockers of `rule` in files that match `path` become notes; its notes are left out.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Allow {
@@ -328,7 +328,7 @@ impl Policy {
             && !is_control_plane(&path.to_ascii_lowercase())
     }
 
-    /// The reason why findings of `rule` in `path` do not count, if there is one.
+    /// The reason why findings of `rule` in `path` are allowed, if there is one.
     pub fn allowed(&self, rule: &str, path: &[u8]) -> Option<&str> {
         let mut allow = self.rules.allow.iter();
         allow.find(|allow| allow.rule == rule && allow.path.matches(path)).map(|allow| allow.reason.as_str())

@@ -35,7 +35,7 @@ fn not_reviewed(stage: &Stage) -> String {
 fn a_missing_codex() {
     assert_snapshot!(not_reviewed(&Stage::new(&Setup::default(), |_| Reply::empty())), @r"
     exit 3 codex-missing: no program `codex` was found on PATH
-    next: install it: npm install --global @openai/codex
+    next: install it: npm install --global @openai/codex@0.169.0
     ");
 }
 
@@ -45,7 +45,7 @@ fn a_codex_that_is_a_script() {
     crate::stage::executable(&stage.path("bin/codex"), "#!/bin/sh\necho unknown\n");
     assert_snapshot!(not_reviewed(&stage), @r"
     exit 3 codex-missing: STAGE/bin/codex is a script, and the native codex program it starts was not found
-    next: install it: npm install --global @openai/codex
+    next: install it: npm install --global @openai/codex@0.169.0
     ");
 }
 
@@ -55,7 +55,7 @@ fn what_a_review_needs_is_looked_for_before_the_tests_run() {
     stage.change();
     assert_snapshot!(stage.ship(&[]).text(&stage), @r"
     exit 3 codex-missing: no program `codex` was found on PATH
-    next: install it: npm install --global @openai/codex
+    next: install it: npm install --global @openai/codex@0.169.0
     ");
     stage.provide_codex();
     let without_key = run(stage.program("ship").arg("--json").env_remove("OPENAI_API_KEY"));

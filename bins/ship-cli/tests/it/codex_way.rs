@@ -29,7 +29,7 @@ fn story(said: &Said) -> String {
         let first = of("event").or_else(|| of("status")).unwrap();
         [Some(first), of("step"), of("verdict"), of("policy")].into_iter().flatten().collect::<Vec<_>>().join(" ")
     };
-    said.events().iter().filter(|event| event["event"] != "working").map(name).collect::<Vec<_>>().join("\n")
+    said.events().iter().map(name).collect::<Vec<_>>().join("\n")
 }
 
 /// The remote and the branch are at one baseline commit on top of `reviewed`.

@@ -96,7 +96,7 @@ fn the_version_is_asked_of_a_program_that_is_not_read() {
 fn r08_a_wrapper_alone_is_no_reviewer() {
     assert_snapshot!(npm(None), @r"
     codex-missing: DIR/bin/codex is a script, and the native codex program it starts was not found
-    next: install it: npm install --global @openai/codex
+    next: install it: npm install --global @openai/codex@0.169.0
     ");
 }
 
@@ -104,7 +104,7 @@ fn r08_a_wrapper_alone_is_no_reviewer() {
 fn no_codex_is_not_ready() {
     assert_snapshot!(check(tempfile::tempdir().unwrap().path()), @r"
     codex-missing: no program `codex` was found on PATH
-    next: install it: npm install --global @openai/codex
+    next: install it: npm install --global @openai/codex@0.169.0
     ");
 }
 
