@@ -2,9 +2,11 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
+use cargo_metadata::Package;
+use cargo_metadata::camino::Utf8Path;
 use clap::Args;
 use outcome::Failure;
 
@@ -48,35 +50,32 @@ pub(crate) fn install_hooks(workshop: &Workshop, passed: &Passed) -> Result<(), 
     run(workshop, "install-hooks", "install-hooks", passed)
 }
 
-/// Installs every program of `bins/`.
-///
-/// # Errors
-/// As [`install_into`].
-pub(crate) fn install(workshop: &Workshop, arguments: &Install) -> Result<(), Failure> {
-    install_into(workshop, arguments.root.as_deref())
-}
-
-/// Installs every program of `bins/` into `bin` below `root`, or where cargo installs. With glibc they are linked
-/// statically: they run on machines whose libraries are older, and start in half the time.
+/// Installs every program of `bins/`. With glibc they are linked statically: they run on machines whose libraries are
+/// older, and start sooner.
 ///
 /// # Errors
 /// When cargo cannot install one.
-pub(crate) fn install_into(workshop: &Workshop, root: Option<&Path>) -> Result<(), Failure> {
-    let bins = workshop.root().join("bins");
+pub(crate) fn install(workshop: &Workshop, arguments: &Install) -> Result<(), Failure> {
     // With a target named, the flags are for the programs alone: a procedural macro cannot be linked statically.
     let flags = [&*std::env::var("RUSTFLAGS").unwrap_or_default(), "-C target-feature=+crt-static"].join(" ");
-    for package in workshop.metadata.workspace_packages() {
-        let Some(dir) = package.manifest_path.parent().filter(|dir| dir.starts_with(&bins)) else { continue };
-        let place = root.iter().flat_map(|root| [OsStr::new("--root"), root.as_os_str()]);
+    packages(workshop).try_for_each(|(package, dir)| {
+        let root = arguments.root.iter().flat_map(|root| [OsStr::new("--root"), root.as_os_str()]);
         println!("installing {}", package.name);
         workshop
             .tool("cargo")
             .args(["install", "--locked", "--quiet", "--target", "host-tuple", "--path", dir.as_str()])
-            .args(place)
+            .args(root)
             .env("RUSTFLAGS", &flags)
-            .run("install-failed", "mend what cargo names")?;
-    }
-    Ok(())
+            .run("install-failed", "mend what cargo names")
+    })
+}
+
+/// The packages of `bins/`, with their directories.
+fn packages(workshop: &Workshop) -> impl Iterator<Item = (&Package, &Utf8Path)> {
+    let bins = workshop.root().join("bins");
+    let packages = workshop.metadata.workspace_packages().into_iter();
+    let dirs = packages.filter_map(|package| Some((package, package.manifest_path.parent()?)));
+    dirs.filter(move |(_, dir)| dir.starts_with(&bins))
 }
 
 /// Every program of `bins/`, installed below the target directory.
@@ -89,12 +88,11 @@ impl Installed {
     /// Builds and installs them.
     ///
     /// # Errors
-    /// As [`install_into`].
+    /// As [`install`].
     pub(crate) fn build(workshop: &Workshop) -> Result<Self, Failure> {
         let root = workshop.target("installed");
-        install_into(workshop, Some(&root))?;
-        let packages = workshop.metadata.workspace_packages().into_iter().filter(|package| package.name != "xtask");
-        let targets = packages.flat_map(|package| package.targets.iter().filter(|target| target.is_bin()));
+        install(workshop, &Install { root: Some(root.clone()) })?;
+        let targets = packages(workshop).flat_map(|(package, _)| package.targets.iter().filter(|it| it.is_bin()));
         Ok(Self { root, names: targets.map(|target| target.name.clone()).collect() })
     }
 

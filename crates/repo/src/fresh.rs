@@ -54,31 +54,15 @@ struct Search<'a> {
     walked: HashSet<(ObjectId, Vec<ObjectId>)>,
     /// How many directories may still come.
     left: usize,
-    /// Directories that were read, and how many entries they have together.
-    trees: (HashMap<ObjectId, Rc<Tree>>, usize),
+    trees: Trees,
     path: Vec<u8>,
     found: Vec<(Vec<u8>, ObjectId)>,
 }
 
 impl<'a> Search<'a> {
     fn new(objects: &'a Objects, known: HashSet<ObjectId>, left: usize) -> Self {
-        let (walked, trees) = (HashSet::new(), (HashMap::new(), 0));
+        let (walked, trees) = (HashSet::new(), Trees::default());
         Self { objects, known, walked, left, trees, path: Vec::new(), found: Vec::new() }
-    }
-
-    fn tree(&mut self, id: &ObjectId) -> Result<Rc<Tree>, RepoError> {
-        let (trees, entries) = &mut self.trees;
-        if let Some(tree) = trees.get(id) {
-            return Ok(Rc::clone(tree));
-        }
-        let tree = Rc::new(Tree::read(self.objects, id)?);
-        if *entries + tree.0.len() > KEPT {
-            trees.clear();
-            *entries = 0;
-        }
-        *entries += tree.0.len();
-        trees.insert(*id, Rc::clone(&tree));
-        Ok(tree)
     }
 
     fn directory(&mut self, tree: ObjectId, parents: &[ObjectId], depth: usize) -> Result<(), RepoError> {
@@ -90,8 +74,9 @@ impl<'a> Search<'a> {
         }
         let too_many = RepoError::TooMany { what: "directories of the commits", limit: MAX_CHANGES };
         self.left = self.left.checked_sub(1).ok_or(too_many)?;
-        let tree = self.tree(&tree)?;
-        let parents = parents.iter().map(|id| self.tree(id)).collect::<Result<Vec<_>, _>>()?;
+        let mut read = |id| self.trees.read(self.objects, id);
+        let tree = read(&tree)?;
+        let parents = parents.iter().map(read).collect::<Result<Vec<_>, _>>()?;
         for entry in &tree.0 {
             let before: Vec<&Entry> = parents.iter().filter_map(|parent| parent.find(&entry.name)).collect();
             if !before.iter().any(|old| old.id == entry.id) {
@@ -113,6 +98,29 @@ impl<'a> Search<'a> {
         }
         self.path.truncate(parent);
         Ok(())
+    }
+}
+
+/// Directories that were read before.
+#[derive(Default)]
+struct Trees {
+    kept: HashMap<ObjectId, Rc<Tree>>,
+    /// Of all that are kept: at most [`KEPT`], or those of one directory.
+    entries: usize,
+}
+
+impl Trees {
+    fn read(&mut self, objects: &Objects, id: &ObjectId) -> Result<Rc<Tree>, RepoError> {
+        if let Some(tree) = self.kept.get(id) {
+            return Ok(Rc::clone(tree));
+        }
+        let tree = Rc::new(Tree::read(objects, id)?);
+        if self.entries + tree.0.len() > KEPT {
+            *self = Self::default();
+        }
+        self.entries += tree.0.len();
+        self.kept.insert(*id, Rc::clone(&tree));
+        Ok(tree)
     }
 }
 

@@ -76,7 +76,7 @@ pub struct Objects {
     loose: PathBuf,
     layout: Arc<OnceLock<Layout>>,
     inflate: RefCell<Decompress>,
-    /// How many objects were asked for before the packs were looked at.
+    /// How many objects were asked for.
     asked: Cell<u32>,
     hash: gix::hash::Kind,
 }

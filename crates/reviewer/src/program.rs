@@ -26,6 +26,9 @@ pub struct Program {
     sha256: Sha256,
 }
 
+/// The version that this was tested with.
+const INSTALL: &str = "npm install --global @openai/codex@0.169.0";
+
 /// Why no reviewer can be started. The way out is on this machine, so trying again does not help.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -100,12 +103,10 @@ impl NotReady {
 
     fn next(&self) -> String {
         match self {
-            Self::Missing | Self::Wrapper(_) => "install it: npm install --global @openai/codex@0.169.0".into(),
+            Self::Missing | Self::Wrapper(_) => format!("install it: {INSTALL}"),
             Self::OtherVersion { wanted, .. } => format!("install it: npm install --global @openai/codex@{wanted}"),
             Self::OtherProgram { .. } => "install a codex whose hash is in review.codex_sha256 of the policy".into(),
-            Self::Version { .. } | Self::Catalog(_) => {
-                "install a known version: npm install --global @openai/codex@0.169.0".into()
-            }
+            Self::Version { .. } | Self::Catalog(_) => format!("install a known version: {INSTALL}"),
             Self::Io { .. } | Self::Host(_) => "check that it exists and its permissions, then try again".into(),
         }
     }

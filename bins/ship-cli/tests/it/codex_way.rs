@@ -32,6 +32,27 @@ fn story(said: &Said) -> String {
     said.events().iter().map(name).collect::<Vec<_>>().join("\n")
 }
 
+/// What a review without a push says; a second one finds the approval of the first.
+fn reviewed_once(stage: &Stage) -> Said {
+    let review = || stage.ship(&["--no-push"]);
+    let said = review();
+    assert_snapshot!(story(&said), @r"
+    range as the remote has it
+    step test
+    tested
+    step review
+    planned
+    packet
+    verdict APPROVED
+    approved
+    ");
+    assert_snapshot!(story(&review()), @r"
+    range as the remote has it
+    approved
+    ");
+    said
+}
+
 /// The remote and the branch are at one baseline commit on top of `reviewed`.
 fn assert_shipped(stage: &Stage, reviewed: &str) {
     assert_eq!(stage.git(&["rev-parse", "HEAD"]), stage.remote_main());
@@ -206,23 +227,8 @@ fn a_new_branch_that_needs_no_verdict_is_reviewed_from_where_it_left_the_default
     stage.git(&["switch", "--quiet", "--create", "topic"]);
     let head = stage.change();
     let remote_topic = || stage.git(&["ls-remote", "origin", "topic"]);
-    let review = || stage.ship(&["--no-push"]);
-    let said = review();
-    assert_snapshot!(story(&said), @r"
-    range as the remote has it
-    step test
-    tested
-    step review
-    planned
-    packet
-    verdict APPROVED
-    approved
-    ");
+    let said = reviewed_once(&stage);
     assert_eq!((&said.events()[0]["since"], &said.events()[0]["to"]), (&start.into(), &head.clone().into()));
-    assert_snapshot!(story(&review()), @r"
-    range as the remote has it
-    approved
-    ");
     let prompt = stage.model.requests()[0].prompt();
     assert!(prompt.contains("src/more.py") && !prompt.contains("src/greet.py"), "{prompt}");
     assert_eq!(remote_topic(), "");
@@ -271,21 +277,8 @@ fn g03_a_new_branch_that_is_protected_is_reviewed_whole() {
 fn an_approved_range_is_pushed_later_and_asked_about_once() {
     let stage = Stage::with_codex(&Setup::default(), mending());
     let head = stage.change();
-    assert_snapshot!(story(&stage.ship(&["--no-push"])), @r"
-    range as the remote has it
-    step test
-    tested
-    step review
-    planned
-    packet
-    verdict APPROVED
-    approved
-    ");
+    reviewed_once(&stage);
     assert_eq!(stage.log("origin/main"), "start");
-    assert_snapshot!(story(&stage.ship(&["--no-push"])), @r"
-    range as the remote has it
-    approved
-    ");
     assert_snapshot!(story(&stage.ship(&[])), @r"
     range as the remote has it
     step gate
