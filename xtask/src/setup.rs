@@ -28,16 +28,29 @@ const FULL: [CargoTool; 4] = [
     CargoTool { name: "cargo-mutants", subcommand: "mutants", version: "27.1.0" },
 ];
 
-/// A real Secret Service, that the tests of the keyring start on a bus of their own: a program of each package, and
-/// Debian's packages.
-const KEYRING: [&str; 2] = ["gnome-keyring-daemon", "dbus-run-session"];
-const KEYRING_PACKAGES: [&str; 2] = ["gnome-keyring", "dbus"];
+/// Real parts that come from Debian's packages: programs of each, and how the packages are called.
+const PACKAGED: [Packaged; 2] = [
+    // A Secret Service, that the tests of the keyring start on a bus of their own.
+    Packaged {
+        purpose: "keyring",
+        programs: &["gnome-keyring-daemon", "dbus-run-session"],
+        packages: &["gnome-keyring", "dbus"],
+    },
+    // A server and a client, for a remote over SSH on loopback.
+    Packaged { purpose: "ssh", programs: &["/usr/sbin/sshd", "ssh"], packages: &["openssh-server", "openssh-client"] },
+];
 
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// Also what `ci --full` needs: cargo-deny, cargo-fuzz, cargo-machete, cargo-mutants
     #[arg(long)]
     pub(crate) full: bool,
+}
+
+struct Packaged {
+    purpose: &'static str,
+    programs: &'static [&'static str],
+    packages: &'static [&'static str],
 }
 
 struct CargoTool {
@@ -56,7 +69,7 @@ pub(crate) fn run(workshop: &Workshop, arguments: &Arguments) -> Result<(), Fail
     present(workshop, "node", "install Node.js 18 or later (it runs the codex CLI's wrapper)")?;
     codex(workshop)?;
     if cfg!(target_os = "linux") {
-        keyring(workshop)?;
+        PACKAGED.iter().try_for_each(|parts| packaged(workshop, parts))?;
     }
     if workshop.tool("cargo").args(["nextest", "--version"]).answer().is_none() {
         cargo_tool(workshop, &NEXTEST)?;
@@ -104,17 +117,17 @@ fn is_codex(workshop: &Workshop, dir: &Path) -> bool {
     workshop.tool(wrapper).args(["--version"]).answer().is_some_and(|version| version == CODEX)
 }
 
-fn keyring(workshop: &Workshop) -> Result<(), Failure> {
-    let present = || KEYRING.iter().all(|part| workshop.tool(part).args(["--version"]).answer().is_some());
+fn packaged(workshop: &Workshop, parts: &Packaged) -> Result<(), Failure> {
+    let present = || parts.programs.iter().all(|program| on_path(workshop, program));
     if present() {
         return Ok(());
     }
-    let packages = KEYRING_PACKAGES.join(" ");
+    let packages = parts.packages.join(" ");
     let debian = workshop.tool("apt-get").args(["--version"]).answer().is_some();
     if !debian || Local::new().uid() != 0 {
         return Err(Failure::not_ready(
-            "keyring-missing",
-            format!("the tests of the keyring need {}", KEYRING.join(" and ")),
+            format!("{}-missing", parts.purpose),
+            format!("the tests need {}", parts.programs.join(" and ")),
             format!("sudo apt-get install --no-install-recommends {packages}, or what your system calls them"),
         ));
     }
@@ -125,15 +138,20 @@ fn keyring(workshop: &Workshop) -> Result<(), Failure> {
     };
     // Lists of packages that are too old name packages that are gone.
     apt(&["update"])?;
-    let installed = apt(&[&["install", "--no-install-recommends"], &KEYRING_PACKAGES[..]].concat())?;
+    let installed = apt(&[&["install", "--no-install-recommends"], parts.packages].concat())?;
     if installed && present() {
         return Ok(());
     }
     Err(Failure::infrastructure(
-        "keyring-install",
+        format!("{}-install", parts.purpose),
         format!("apt-get could not install {packages}"),
         "see apt-get's message above; with Debian's packages in reach, run: cargo xtask setup",
     ))
+}
+
+/// Not every program has an option that only says its version.
+fn on_path(workshop: &Workshop, program: &str) -> bool {
+    workshop.tool("sh").args(["-c", "command -v \"$1\"", "sh", program]).answer().is_some()
 }
 
 fn cargo_tool(workshop: &Workshop, tool: &CargoTool) -> Result<(), Failure> {

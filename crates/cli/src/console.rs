@@ -1,10 +1,12 @@
 //! Output: text for people, JSON lines for programs, progress on a terminal.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use host::Stream;
 use indicatif::{ProgressBar, ProgressStyle};
 use outcome::{Failure, printable};
 use serde::Serialize;
@@ -60,8 +62,7 @@ impl Console {
     /// # Errors
     /// Infrastructure, class `output`, when they cannot be written: a result that is lost is not done.
     pub fn stdout(&self, bytes: &[u8]) -> Result<(), Failure> {
-        let mut stdout = io::stdout().lock();
-        let written = self.hide_spinner(|| stdout.write_all(bytes).and_then(|()| stdout.flush()));
+        let written = self.hide_spinner(|| write_all(io::stdout().lock(), bytes));
         ignore_broken_pipe(written).map_err(|error| {
             Failure::infrastructure(
                 "output",
@@ -69,6 +70,26 @@ impl Console {
                 "make room or name another file, then try again",
             )
         })
+    }
+
+    /// Hands on what another program writes, as it is written: bytes as they are, but for what a terminal would obey.
+    /// Nothing with `--json`.
+    pub fn hand_on(&self, stream: Stream, bytes: &[u8]) {
+        if self.json {
+            return;
+        }
+        let shown = |terminal: bool| {
+            if terminal {
+                Cow::Owned(printable(&String::from_utf8_lossy(bytes)).into_bytes())
+            } else {
+                Cow::Borrowed(bytes)
+            }
+        };
+        // The log has them: that nobody reads them here is no failure.
+        let _ = self.hide_spinner(|| match stream {
+            Stream::Stdout => write_all(io::stdout().lock(), &shown(io::stdout().is_terminal())),
+            Stream::Stderr => write_all(io::stderr().lock(), &shown(io::stderr().is_terminal())),
+        });
     }
 
     /// Tells what happens: a JSON line on stdout with `--json`, else a line on stderr.
@@ -119,6 +140,10 @@ impl Console {
             None => write(),
         }
     }
+}
+
+fn write_all(mut to: impl Write, bytes: &[u8]) -> io::Result<()> {
+    to.write_all(bytes).and_then(|()| to.flush())
 }
 
 fn started_spinner() -> ProgressBar {

@@ -52,12 +52,13 @@ pub struct Context {
 
 /// Parses the arguments, `--json` among them, runs the program and gives its exit code.
 ///
-/// Wrong arguments exit with 2, class `arguments`, and a panic with 70; `--help` and `--version` with 0.
-pub fn main<A: Parser>(run: impl FnOnce(A, &Context) -> Result<Exit, Failure>) -> ExitCode {
+/// A program ends with one of the shared exit codes ([`Exit`]), or with that of what it ran. Wrong arguments exit with
+/// 2, class `arguments`, and a panic with 70; `--help` and `--version` with 0.
+pub fn main<A: Parser, E: Into<ExitCode>>(run: impl FnOnce(A, &Context) -> Result<E, Failure>) -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().collect();
     let (args, json) = match parse(&words) {
         Ok(parsed) => parsed,
-        Err(error) => return unparsed(&words, &error).code().into(),
+        Err(error) => return unparsed(&words, &error).into(),
     };
     let cancel = Cancel::default();
     let console = Console::new(json);
@@ -67,12 +68,14 @@ pub fn main<A: Parser>(run: impl FnOnce(A, &Context) -> Result<Exit, Failure>) -
         caught(|| run(args, &context))
     });
     console.finish();
-    let exit = outcome.unwrap_or_else(|failure| {
-        let failure = if cancel.is_cancelled() { interrupted(failure) } else { failure };
-        console.failure(&failure);
-        failure.exit
-    });
-    exit.code().into()
+    outcome.map_or_else(
+        |failure| {
+            let failure = if cancel.is_cancelled() { interrupted(failure) } else { failure };
+            console.failure(&failure);
+            failure.exit.into()
+        },
+        Into::into,
+    )
 }
 
 /// The program's own arguments, and whether `--json` is among them.
@@ -129,7 +132,7 @@ fn interrupted(failure: Failure) -> Failure {
     Failure::infrastructure(CLASS, reason, "run it again: it goes on where it can")
 }
 
-fn caught(run: impl FnOnce() -> Result<Exit, Failure>) -> Result<Exit, Failure> {
+fn caught<E>(run: impl FnOnce() -> Result<E, Failure>) -> Result<E, Failure> {
     panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|_| {
         Err(Failure::bug(
             "panic",
@@ -165,7 +168,7 @@ mod tests {
 
     #[test]
     fn a_panic_is_a_bug_with_an_exit_code_of_its_own() {
-        let failure = caught(|| panic!("broken")).unwrap_err();
+        let failure = caught(|| -> Result<Exit, Failure> { panic!("broken") }).unwrap_err();
         assert_snapshot!(format!("{} {}", failure.exit.code(), failure.text()), @r"
         70 panic: this program has a bug; what it said is above
         next: report it with the command you ran

@@ -15,6 +15,17 @@ pub fn cache_dir(host: &dyn Host) -> Option<PathBuf> {
     base_dir(host, "XDG_CACHE_HOME", ".cache")
 }
 
+/// Where they are configured: `XDG_CONFIG_HOME`, else `.config` in `HOME`. As [`data_dir`].
+pub fn config_dir(host: &dyn Host) -> Option<PathBuf> {
+    base_dir(host, "XDG_CONFIG_HOME", ".config")
+}
+
+/// Where they keep what should outlive a restart and is worth nothing elsewhere: `XDG_STATE_HOME`, else `.local/state`
+/// in `HOME`. As [`data_dir`].
+pub fn state_dir(host: &dyn Host) -> Option<PathBuf> {
+    base_dir(host, "XDG_STATE_HOME", ".local/state")
+}
+
 fn base_dir(host: &dyn Host, variable: &str, at_home: &str) -> Option<PathBuf> {
     let absolute = |name| host.env(name).map(PathBuf::from).filter(|path| path.is_absolute());
     absolute(variable).or_else(|| Some(absolute("HOME")?.join(at_home)))
@@ -41,6 +52,8 @@ mod tests {
             assert_eq!(check(ignored, ignored), None);
         }
         let cached = Fake::new().variable("XDG_DATA_HOME", "/data").variable("HOME", "/home/me");
-        assert_eq!(cache_dir(&cached).unwrap(), PathBuf::from("/home/me/.cache"));
+        let others = [cache_dir(&cached), config_dir(&cached), state_dir(&cached)];
+        let others = others.map(|dir| dir.unwrap().display().to_string());
+        assert_eq!(others, ["/home/me/.cache", "/home/me/.config", "/home/me/.local/state"]);
     }
 }

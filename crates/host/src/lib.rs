@@ -15,7 +15,7 @@ mod cmd;
 mod fake;
 mod local;
 
-pub use base_dir::{cache_dir, data_dir};
+pub use base_dir::{cache_dir, config_dir, data_dir, state_dir};
 pub use cmd::{Cmd, Output, SECRETS, Status, Stream};
 pub use fake::Fake;
 pub use local::{Cancel, Local};

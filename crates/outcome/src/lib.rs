@@ -3,6 +3,7 @@
 //! **Invariant:** every failure a person or a program sees carries a class, a reason and a next action.
 
 use std::borrow::Cow;
+use std::process::ExitCode;
 
 use serde::ser::SerializeStruct as _;
 use serde::{Serialize, Serializer};
@@ -69,6 +70,12 @@ impl Exit {
             Self::SizeCap => "size_cap",
             Self::Bug => "bug",
         }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        exit.code().into()
     }
 }
 
