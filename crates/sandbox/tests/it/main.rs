@@ -1,0 +1,13 @@
+//! Attacks on a sandbox, as root and as an ordinary user, and what must work in one.
+
+#![allow(clippy::disallowed_methods, reason = "tests set the machine up")]
+
+mod bounds;
+mod captured;
+mod ends;
+mod fixture;
+mod machine;
+mod network;
+mod privileges;
+mod probe;
+mod tree;
