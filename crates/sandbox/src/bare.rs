@@ -64,7 +64,7 @@ fn furnish(order: &Order, files: &[Vec<u8>], scratch: &Path) -> Result<OwnedFd, 
 }
 
 fn evidence(order: &Order, facts: &Facts, ro_mount: bool) -> Evidence {
-    let (no_capabilities, no_new_privs, seccomp) = read_status(&facts.status);
+    let (no_capabilities, no_new_privs, seccomp) = read_status(&facts.status, order.switch_to.is_some());
     Evidence {
         level: order.level,
         ro_mount,

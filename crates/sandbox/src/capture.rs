@@ -27,9 +27,6 @@ pub(crate) fn mount(root: &Root, tree: OwnedFd, order: &Order, owner: u32) -> Re
     let limits = &order.limits;
     let memory = Memory { bytes: limits.tmp_bytes, files: limits.tmp_files.saturating_add(16), mode: 0o755, owner };
     let memory = memory.mount().step(step)?;
-    if order.switch_to.is_some() {
-        crate::owners::map(&tree, owner)?;
-    }
     root.hang(memory.as_fd(), Path::new("/changes")).step(step)?;
     root.hang(tree.as_fd(), Path::new("/tree")).step(step)?;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;

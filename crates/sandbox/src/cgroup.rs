@@ -4,7 +4,7 @@
 //! **Invariant:** a group is removed with its job, or by the next runner when its own is dead.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -32,6 +32,8 @@ enum Kind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Place {
     kind: Kind,
+    /// Where the hierarchy is mounted.
+    top: PathBuf,
     dir: PathBuf,
 }
 
@@ -45,7 +47,7 @@ fn place(line: &str, mounts: &str) -> Vec<Place> {
     let (Some(_), Some(controllers), Some(path)) = (fields.next(), fields.next(), fields.next()) else { return vec![] };
     if controllers.is_empty() {
         let dir = mounts.lines().find_map(|mount| own_dir(mount, "cgroup2", None, path));
-        return dir.map(|dir| Place { kind: Kind::Unified, dir }).into_iter().collect();
+        return dir.map(|(top, dir)| Place { kind: Kind::Unified, top, dir }).into_iter().collect();
     }
     let kind = |name: &str| match name {
         "memory" => Some(Kind::Memory),
@@ -55,14 +57,15 @@ fn place(line: &str, mounts: &str) -> Vec<Place> {
     };
     let of = |name: &str| {
         let kind = kind(name)?;
-        let dir = mounts.lines().find_map(|mount| own_dir(mount, "cgroup", Some(name), path))?;
-        Some(Place { kind, dir })
+        let (top, dir) = mounts.lines().find_map(|mount| own_dir(mount, "cgroup", Some(name), path))?;
+        Some(Place { kind, top, dir })
     };
     controllers.split(',').filter_map(of).collect()
 }
 
-/// The directory of the group `path`, if `mount` is a line about its hierarchy. The fields are those of proc(5).
-fn own_dir(mount: &str, kind: &str, controller: Option<&str>, path: &str) -> Option<PathBuf> {
+/// The mount point of a hierarchy and the directory of the group `path` in it, if `mount` is a line about it. The fields
+/// are those of proc(5).
+fn own_dir(mount: &str, kind: &str, controller: Option<&str>, path: &str) -> Option<(PathBuf, PathBuf)> {
     let (before, after) = mount.split_once(" - ")?;
     let mut after = after.split(' ');
     if after.next()? != kind {
@@ -75,7 +78,7 @@ fn own_dir(mount: &str, kind: &str, controller: Option<&str>, path: &str) -> Opt
     let mut before = before.split(' ').skip(3);
     let (root, point) = (before.next()?, before.next()?);
     let inside = Path::new(path).strip_prefix(root).ok()?;
-    Some(Path::new(point).join(inside))
+    Some((point.into(), Path::new(point).join(inside)))
 }
 
 /// The group of one job.
@@ -116,7 +119,7 @@ impl Group {
             [limits.memory_bytes, limits.tmp_bytes, limits.artifact_bytes].into_iter().fold(0, u64::saturating_add);
         let processes = limits.processes.saturating_add(extra);
         self.dirs.retain(|place| {
-            let set = |file: &str, value: u64| fs::write(place.dir.join(file), value.to_string());
+            let set = |file: &str, value: u64| set(&place.dir, file, &value.to_string());
             let taken = match place.kind {
                 Kind::Unified => {
                     // Without swap, or an old kernel, the files are not there.
@@ -150,7 +153,7 @@ impl Group {
 
     /// Puts the init in: all that it starts is in too.
     pub(crate) fn admit(&self, init: u32) -> io::Result<()> {
-        self.dirs.iter().try_for_each(|place| fs::write(place.dir.join("cgroup.procs"), init.to_string()))
+        self.dirs.iter().try_for_each(|place| set(&place.dir, "cgroup.procs", &init.to_string()))
     }
 
     /// Processor time until now.
@@ -200,15 +203,16 @@ impl Drop for Group {
 /// Makes a group of version 2. The runner's own group has a process, this one, and so cannot hand out controllers unless
 /// it is the root; the one above can, where it was delegated.
 fn unified(own: &Place, name: &str) -> Option<Place> {
-    [Some(own.dir.as_path()), own.dir.parent()].into_iter().flatten().find_map(|above| {
-        let hand_out = |dir: &Path| fs::write(dir.join("cgroup.subtree_control"), "+memory +pids");
+    let above = own.dir.parent().filter(|above| above.starts_with(&own.top));
+    [Some(own.dir.as_path()), above].into_iter().flatten().find_map(|above| {
+        let hand_out = |dir: &Path| set(dir, "cgroup.subtree_control", "+memory +pids");
         hand_out(above).ok()?;
         let home = above.join(HOME);
         sweep(&home);
         exists_or_made(&home).and_then(|()| hand_out(&home)).ok()?;
         let dir = home.join(name);
         fs::create_dir(&dir).ok()?;
-        Some(Place { kind: Kind::Unified, dir })
+        Some(Place { kind: Kind::Unified, top: own.top.clone(), dir })
     })
 }
 
@@ -219,7 +223,12 @@ fn make(own: &Place, name: &str) -> Option<Place> {
     exists_or_made(&home).ok()?;
     let dir = home.join(name);
     fs::create_dir(&dir).ok()?;
-    Some(Place { kind: own.kind, dir })
+    Some(Place { kind: own.kind, top: own.top.clone(), dir })
+}
+
+/// Writes to a file of the kernel's; never makes one.
+fn set(dir: &Path, file: &str, value: &str) -> io::Result<()> {
+    fs::OpenOptions::new().write(true).open(dir.join(file))?.write_all(value.as_bytes())
 }
 
 fn exists_or_made(dir: &Path) -> io::Result<()> {
@@ -242,7 +251,7 @@ fn sweep(home: &Path) {
 }
 
 fn kill(dir: &Path) {
-    if fs::write(dir.join("cgroup.kill"), "1").is_ok() {
+    if set(dir, "cgroup.kill", "1").is_ok() {
         return;
     }
     let members = fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();

@@ -28,7 +28,7 @@ pub struct Evidence {
     pub network_interfaces: u32,
     /// The job may use the machine's network.
     pub network: bool,
-    /// Every capability set of the job, bounding set included, is empty.
+    /// Every capability set of the job is empty; the bounding set too, where the runner may empty it.
     pub no_capabilities: bool,
     /// The job cannot gain rights by executing a file.
     pub no_new_privs: bool,
@@ -78,11 +78,14 @@ pub(crate) struct Facts {
     pub(crate) landlock_abi: u32,
 }
 
-/// The sum of what `status` says: every `Cap` line is zero, `NoNewPrivs` 1, `Seccomp` 2.
-pub(crate) fn read_status(status: &str) -> (bool, bool, bool) {
+/// The sum of what `status` says: every `Cap` line is zero, `NoNewPrivs` 1, `Seccomp` 2. The bounding set counts only if
+/// `bounded`: an ordinary user cannot empty it, and under `no_new_privs` nothing is gained from it.
+pub(crate) fn read_status(status: &str, bounded: bool) -> (bool, bool, bool) {
     let value = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':').map(str::trim));
-    let sets = ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"];
-    let none = sets.iter().all(|set| value(set).is_some_and(|bits| bits.bytes().all(|digit| digit == b'0')));
+    let sets = ["CapInh", "CapPrm", "CapEff", "CapAmb", "CapBnd"];
+    let none = sets[..4 + usize::from(bounded)]
+        .iter()
+        .all(|set| value(set).is_some_and(|bits| bits.bytes().all(|digit| digit == b'0')));
     (none, value("NoNewPrivs") == Some("1"), value("Seccomp") == Some("2"))
 }
 
@@ -117,11 +120,13 @@ mod tests {
 
     #[test]
     fn a_status_is_read_as_the_kernel_writes_it() {
-        assert_eq!(read_status(STATUS), (true, true, true));
-        assert_eq!(read_status(&STATUS.replace("CapBnd:\t0", "CapBnd:\t8")), (false, true, true));
-        assert_eq!(read_status(&STATUS.replace("NoNewPrivs:\t1", "NoNewPrivs:\t0")), (true, false, true));
-        assert_eq!(read_status(&STATUS.replace("Seccomp:\t2", "Seccomp:\t0")), (true, true, false));
-        assert_eq!(read_status(""), (false, false, false));
+        assert_eq!(read_status(STATUS, true), (true, true, true));
+        let bounding = STATUS.replace("CapBnd:\t0", "CapBnd:\t8");
+        assert_eq!(read_status(&bounding, true), (false, true, true));
+        assert_eq!(read_status(&bounding, false), (true, true, true));
+        assert_eq!(read_status(&STATUS.replace("NoNewPrivs:\t1", "NoNewPrivs:\t0"), true), (true, false, true));
+        assert_eq!(read_status(&STATUS.replace("Seccomp:\t2", "Seccomp:\t0"), true), (true, true, false));
+        assert_eq!(read_status("", false), (false, false, false));
     }
 
     fn nothing(level: Level) -> Evidence {

@@ -18,8 +18,8 @@ use crate::{Level, root, ruleset, sys};
 /// this one.
 const OWN_PROCESSES: u64 = 2;
 
-pub(crate) fn main(control: &OwnedFd, order: &Order, files: &[Vec<u8>], owner: u32) -> ! {
-    let code = match run(control, order, files, owner) {
+pub(crate) fn main(control: &OwnedFd, order: &Order, files: &[Vec<u8>], owner: u32, users: Option<&OwnedFd>) -> ! {
+    let code = match run(control, order, files, owner, users) {
         Ok(()) => 0,
         Err(stuck) => {
             // A runner that is gone needs no answer.
@@ -30,19 +30,19 @@ pub(crate) fn main(control: &OwnedFd, order: &Order, files: &[Vec<u8>], owner: u
     sys::exit(code)
 }
 
-fn run(control: &OwnedFd, order: &Order, files: &[Vec<u8>], owner: u32) -> Result<(), Stuck> {
+fn run(control: &OwnedFd, order: &Order, files: &[Vec<u8>], owner: u32, users: Option<&OwnedFd>) -> Result<(), Stuck> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL)).step("die with the init")?;
     rustix::system::sethostname(b"sandbox").step("name the machine")?;
     if !order.network {
         sys::loopback_up().step("bring the loopback up")?;
     }
-    let kept = root::make(order, files, owner)?;
+    let kept = root::make(order, files, owner, users)?;
     let capture = order.mode == TreeMode::Capture;
     let terms = Terms { namespaces: true, network: order.network, abstract_scoped: sys::landlock_abi() >= 6 };
     let job = Job {
         order,
         programs: filter::programs(terms)?,
-        access: ruleset::own_root(capture, order.network),
+        access: ruleset::own_root(capture),
         dir: job::tree_inside().to_owned(),
         extra_processes: if order.switch_to.is_some() { 0 } else { OWN_PROCESSES },
     };
@@ -56,7 +56,7 @@ fn run(control: &OwnedFd, order: &Order, files: &[Vec<u8>], owner: u32) -> Resul
 }
 
 fn evidence(order: &Order, facts: &Facts, ro_mount: bool) -> Evidence {
-    let (no_capabilities, no_new_privs, seccomp) = read_status(&facts.status);
+    let (no_capabilities, no_new_privs, seccomp) = read_status(&facts.status, true);
     let own = std::process::id() == 1;
     Evidence {
         level: order.level,

@@ -16,7 +16,8 @@ use rustix::thread::UnshareFlags;
 
 use crate::control::{self, Answer, Order};
 use crate::error::{Step as _, Stuck};
-use crate::{bare, first, sys};
+use crate::spec::TreeMode;
+use crate::{bare, first, owners, sys};
 
 /// The ids of the job in its own user namespace.
 const INSIDE: u32 = 1000;
@@ -56,12 +57,23 @@ fn ordered(control: &OwnedFd) -> Result<(), Stuck> {
     let word = control::receive::<Order>(control.as_fd()).step("read the order")?;
     let Some((order, _)) = word else { return Ok(()) };
     let files = files(control, &order)?;
+    give_output(&order)?;
     if order.level.has_namespaces() {
         namespaces(control, &order, &files)
     } else {
         undumpable()?;
         bare::run(control, &order, &files)
     }
+}
+
+/// Lets a job of another user open its output again by name, as `/dev/stdout`.
+fn give_output(order: &Order) -> Result<(), Stuck> {
+    let Some(id) = order.switch_to else { return Ok(()) };
+    let (uid, gid) = (rustix::fs::Uid::from_raw(id), rustix::fs::Gid::from_raw(id));
+    for pipe in [rustix::stdio::stdout(), rustix::stdio::stderr()] {
+        rustix::fs::fchown(pipe, Some(uid), Some(gid)).step("give the job its output")?;
+    }
+    Ok(())
 }
 
 fn files(control: &OwnedFd, order: &Order) -> Result<Vec<Vec<u8>>, Stuck> {
@@ -86,6 +98,8 @@ fn namespaces(control: &OwnedFd, order: &Order, files: &[Vec<u8>]) -> Result<(),
         Some(id) => id,
         None => own_users().map(|()| INSIDE)?,
     };
+    let capture = order.mode == TreeMode::Capture;
+    let users = order.switch_to.filter(|_| capture).map(owners::users).transpose()?;
     undumpable()?;
     let mut spaces = UnshareFlags::NEWNS
         | UnshareFlags::NEWPID
@@ -97,7 +111,7 @@ fn namespaces(control: &OwnedFd, order: &Order, files: &[Vec<u8>]) -> Result<(),
     }
     sys::unshare(spaces).step("leave the machine's namespaces")?;
     match sys::fork().step("start the first process")? {
-        None => first::main(control, order, files, owner),
+        None => first::main(control, order, files, owner, users.as_ref()),
         Some(first) => {
             stay_with(control, first);
             Ok(())

@@ -2,16 +2,19 @@
 //!
 //! **Invariant:** only the view of one detached mount changes, nothing on disk.
 
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::io;
+use std::os::fd::OwnedFd;
 
 use rustix::fs::{CWD, Mode, OFlags};
+use rustix::process::Pid;
 use rustix::thread::UnshareFlags;
 
 use crate::error::{Step as _, Stuck};
 use crate::sys;
 
-/// Shows what belongs to root on the detached mount `tree` as belonging to `owner`.
-pub(crate) fn map(tree: &OwnedFd, owner: u32) -> Result<(), Stuck> {
+/// A user namespace by which what belongs to root is shown as belonging to `owner`. It has to be made while this process
+/// sees the children it forks in `/proc`.
+pub(crate) fn users(owner: u32) -> Result<OwnedFd, Stuck> {
     let step = "map the tree's owner";
     let (wait, go) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).step(step)?;
     let (ready, told) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).step(step)?;
@@ -24,18 +27,22 @@ pub(crate) fn map(tree: &OwnedFd, owner: u32) -> Result<(), Stuck> {
         sys::exit(0);
     };
     drop((wait, told));
-    let mut said = [0; 1];
-    let users = rustix::io::read(&ready, &mut said)
-        .map_err(std::io::Error::from)
-        .and_then(|_| if said == *b"y" { Ok(()) } else { Err(std::io::ErrorKind::PermissionDenied.into()) })
-        .and_then(|()| {
-            let proc = format!("/proc/{}", child.as_raw_nonzero());
-            std::fs::write(format!("{proc}/uid_map"), format!("0 {owner} 1\n"))?;
-            std::fs::write(format!("{proc}/gid_map"), format!("0 {owner} 1\n"))?;
-            let flags = OFlags::RDONLY | OFlags::CLOEXEC;
-            Ok(rustix::fs::openat(CWD, format!("{proc}/ns/user"), flags, Mode::empty())?)
-        });
+    let users = users_of(child, owner, &ready);
     drop(go);
     sys::wait(child).step(step)?;
-    sys::map_owners(tree.as_fd(), users.step(step)?.as_fd()).step(step)
+    users.step(step)
+}
+
+fn users_of(child: Pid, owner: u32, ready: &OwnedFd) -> io::Result<OwnedFd> {
+    let mut said = [0; 1];
+    rustix::io::read(ready, &mut said)?;
+    if said != *b"y" {
+        return Err(io::ErrorKind::PermissionDenied.into());
+    }
+    let proc = format!("/proc/{}", child.as_raw_nonzero());
+    for map in ["uid_map", "gid_map"] {
+        std::fs::write(format!("{proc}/{map}"), format!("0 {owner} 1\n"))?;
+    }
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    Ok(rustix::fs::openat(CWD, format!("{proc}/ns/user"), flags, Mode::empty())?)
 }

@@ -32,9 +32,14 @@ pub(crate) struct Kept {
     pub(crate) upper: Option<OwnedFd>,
 }
 
-/// Makes the root that `order` asks for and enters it. `owner` is the job's uid and gid as this process sees them.
-pub(crate) fn make(order: &Order, files: &[Vec<u8>], owner: u32) -> Result<Kept, Stuck> {
+/// Makes the root that `order` asks for and enters it. `owner` is the job's uid and gid as this process sees them,
+/// `users` maps the tree's owner to it, where it is another.
+pub(crate) fn make(order: &Order, files: &[Vec<u8>], owner: u32, users: Option<&OwnedFd>) -> Result<Kept, Stuck> {
     mounts::keep_private()?;
+    let sealed = mounts::sealed(Path::new(&order.tree), false).step("bind the tree")?;
+    if let Some(users) = users {
+        sys::map_owners(sealed.as_fd(), users.as_fd()).step("map the tree's owner")?;
+    }
     let pages: u64 = files.iter().map(|bytes| (bytes.len() as u64).next_multiple_of(4096)).sum();
     let root = Root::new(ROOM + pages, FILES + 16 * (files.len() + order.binds.len()) as u64, owner)?;
     system(&root)?;
@@ -46,7 +51,7 @@ pub(crate) fn make(order: &Order, files: &[Vec<u8>], owner: u32) -> Result<Kept,
         root.file(Path::new(path), bytes, *mode).step(&format!("make {}", path.display()))?;
     }
     let artifacts = writable(&root, order, owner)?;
-    let upper = tree(&root, order, owner)?;
+    let upper = tree(&root, sealed, order, owner)?;
     root.enter()?;
     Ok(Kept { artifacts, upper })
 }
@@ -164,12 +169,11 @@ pub(crate) fn own_dir(parent: &OwnedFd, name: &str, mode: u32, owner: u32) -> Re
 }
 
 /// The tree at `/repo`. Returns the layer of changes of a captured one.
-fn tree(root: &Root, order: &Order, owner: u32) -> Result<Option<OwnedFd>, Stuck> {
-    let mount = mounts::sealed(Path::new(&order.tree), false).step("bind the tree")?;
+fn tree(root: &Root, sealed: OwnedFd, order: &Order, owner: u32) -> Result<Option<OwnedFd>, Stuck> {
     if order.mode == TreeMode::Capture {
-        return capture::mount(root, mount, order, owner).map(Some);
+        return capture::mount(root, sealed, order, owner).map(Some);
     }
-    root.hang(mount.as_fd(), Path::new("/repo")).step("bind the tree")?;
+    root.hang(sealed.as_fd(), Path::new("/repo")).step("bind the tree")?;
     Ok(None)
 }
 

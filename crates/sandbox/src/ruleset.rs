@@ -21,8 +21,8 @@ pub(crate) struct Access {
     pub(crate) read: Vec<PathBuf>,
     /// Everything, with all that is beneath.
     pub(crate) write: Vec<PathBuf>,
-    /// TCP.
-    pub(crate) network: bool,
+    /// TCP: fine in a network namespace of the job's own.
+    pub(crate) tcp: bool,
 }
 
 /// What jobs without an own root read of the machine: programs, libraries, and what those look up.
@@ -60,7 +60,7 @@ pub(crate) const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urando
 pub(crate) fn restrict(access: &Access) -> Result<(), Stuck> {
     let stuck = |error: landlock::RulesetError| Stuck::new("restrict by Landlock", error.to_string());
     let mut ruleset = Ruleset::default().handle_access(AccessFs::from_all(TRIED)).map_err(stuck)?;
-    if !access.network {
+    if !access.tcp {
         ruleset = ruleset.handle_access(AccessNet::from_all(TRIED)).map_err(stuck)?;
     }
     let created = ruleset.scope(Scope::from_all(TRIED)).and_then(Ruleset::create).map_err(stuck)?;
@@ -79,9 +79,9 @@ fn judge(status: &RestrictionStatus) -> Result<(), Stuck> {
 }
 
 /// What a job in an own root may touch.
-pub(crate) fn own_root(capture: bool, network: bool) -> Access {
+pub(crate) fn own_root(capture: bool) -> Access {
     let writable = ["/tmp", "/artifacts", "/dev"].into_iter().chain(capture.then_some("/repo"));
-    Access { read: vec!["/".into()], write: writable.map(PathBuf::from).collect(), network }
+    Access { read: vec!["/".into()], write: writable.map(PathBuf::from).collect(), tcp: true }
 }
 
 /// What a job without an own root may touch.
@@ -89,5 +89,5 @@ pub(crate) fn machine(tree: &Path, scratch: &Path, sources: &[PathBuf], network:
     let read = SYSTEM.map(PathBuf::from).into_iter().chain([tree.to_owned(), scratch.to_owned()]);
     let devices = DEVICES.map(|name| Path::new("/dev").join(name)).into_iter();
     let write = devices.chain([scratch.join("tmp"), scratch.join("artifacts")]).collect();
-    Access { read: read.chain(sources.iter().cloned()).collect(), write, network }
+    Access { read: read.chain(sources.iter().cloned()).collect(), write, tcp: network }
 }

@@ -14,7 +14,16 @@ use host::{Cancel, Stream};
 use rustix::fs::{Mode, OFlags};
 use sandbox::{End, Level, Limits, Report, Sandbox, SandboxError, Spec, Tree, TreeMode};
 
-pub(crate) const INIT: &str = env!("CARGO_BIN_EXE_sandbox-init");
+/// Names the init where the one that cargo built cannot be reached by the user the tests run as.
+pub(crate) const INIT_VARIABLE: &str = "SANDBOX_TEST_INIT";
+
+pub(crate) fn init() -> PathBuf {
+    std::env::var_os(INIT_VARIABLE).map_or_else(|| env!("CARGO_BIN_EXE_sandbox-init").into(), PathBuf::from)
+}
+
+pub(crate) fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
 
 /// A tree and the places around it, all gone with this.
 pub(crate) struct Fixture {
@@ -96,7 +105,7 @@ impl Fixture {
                 Stream::Stderr => output.1.extend_from_slice(bytes),
             }
         };
-        let report = Sandbox::assume(INIT, self.level).run(&self.spec, &gather, &self.cancel)?;
+        let report = Sandbox::assume(init(), self.level).run(&self.spec, &gather, &self.cancel)?;
         let (stdout, stderr) = output.into_inner().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         Ok(Ran { report, stdout: text(stdout), stderr: text(stderr) })
@@ -143,11 +152,12 @@ pub(crate) fn artifact(dir: &OwnedFd, name: &str) -> String {
     text
 }
 
-/// Processes whose command line holds `mark`.
-pub(crate) fn processes_with(mark: &str) -> usize {
-    let pids = fs::read_dir("/proc").unwrap().flatten().filter(|entry| {
-        entry.file_name().to_str().is_some_and(|name| name.parse::<u32>().is_ok())
-            && fs::read(entry.path().join("cmdline")).is_ok_and(|line| String::from_utf8_lossy(&line).contains(mark))
-    });
-    pids.count()
+/// Waits until nobody holds the file's lock any more: until every process that inherited it is gone.
+pub(crate) fn wait_until_unlocked(path: &Path) {
+    fs::File::open(path).unwrap().lock().unwrap();
+}
+
+/// Nobody holds the file's lock.
+pub(crate) fn is_unlocked(path: &Path) -> bool {
+    fs::File::open(path).unwrap().try_lock().is_ok()
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "tests set the machine up")]
 
+mod bare;
 mod bounds;
 mod captured;
 mod ends;
@@ -11,3 +12,4 @@ mod network;
 mod privileges;
 mod probe;
 mod tree;
+mod user;
