@@ -22,7 +22,7 @@ use crate::root::own_dir;
 use crate::{Change, ChangeKind};
 
 /// Mounts the layer above `tree` at `/repo`. Returns the directory that gathers the changes.
-pub(crate) fn mount(root: &Root, tree: OwnedFd, order: &Order, owner: u32) -> Result<OwnedFd, Stuck> {
+pub(crate) fn mount(root: &Root, tree: &OwnedFd, order: &Order, owner: u32) -> Result<OwnedFd, Stuck> {
     let step = "mount the layer of changes";
     let limits = &order.limits;
     let memory = Memory { bytes: limits.tmp_bytes, files: limits.tmp_files.saturating_add(16), mode: 0o755, owner };
@@ -100,7 +100,7 @@ fn compare(changes: &mut Changes, at: &Path, lower: Option<&OwnedFd>, upper: &Ow
             }
             None => changes.push(&path, ChangeKind::Added),
             Some(old) if kind(&old) != kind(&new) || mode(&old) != mode(&new) => {
-                changes.push(&path, ChangeKind::Modified)
+                changes.push(&path, ChangeKind::Modified);
             }
             Some(_) if kind(&new) == FileType::Directory => {}
             Some(old) if is_same(lower, upper, &name, &old, &new)? => {}
@@ -130,7 +130,7 @@ fn is_same(lower: Option<&OwnedFd>, upper: &OwnedFd, name: &OsStr, old: &Stat, n
         return Ok(false);
     }
     let mut sides = [lower, upper].map(|dir| open(dir, name, OFlags::NONBLOCK).map(File::from));
-    let mut buffers = [[0; 16 << 10]; 2];
+    let mut buffers = [[0; 4 << 10]; 2];
     loop {
         let mut got = [0; 2];
         for ((side, buffer), got) in sides.iter_mut().zip(&mut buffers).zip(&mut got) {

@@ -301,9 +301,9 @@ mod tests {
         let mounts = "33 31 0:30 / /cg/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n\
             35 31 0:32 /box /cg/memory rw - cgroup cgroup rw,memory\n36 31 0:34 / /cg/pids rw - cgroup cgroup rw,pids\n";
         assert_snapshot!(check(two, mounts), @r"
-        Pids /cg/pids
+        Pids /cg/pids/
         Memory /cg/memory/a:b
-        Cpuacct /cg/cpu,cpuacct
+        Cpuacct /cg/cpu,cpuacct/box
         ");
         assert_snapshot!(check("", ""), @"");
         assert_snapshot!(check("x\n4:memory", "y"), @"");

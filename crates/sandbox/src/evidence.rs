@@ -8,6 +8,7 @@ use crate::Level;
 use crate::error::Stuck;
 
 /// Facts that a job's level rests on. Field names are stable: they are in `artifact.json`.
+#[allow(clippy::struct_excessive_bools, reason = "facts that hold or do not, each for itself")]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
     /// The level.

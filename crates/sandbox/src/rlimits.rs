@@ -50,6 +50,19 @@ mod tests {
         let told: String = table(&crate::testing::limits(), 66)
             .map(|(resource, soft, hard)| format!("{resource:?} {soft} {hard}\n"))
             .concat();
-        assert_snapshot!(told, @"");
+        assert_snapshot!(told, @r"
+        Cpu 30 31
+        Data 1073741824 1073741824
+        Nproc 66 66
+        Nofile 256 256
+        Fsize 1048576 1048576
+        Core 0 0
+        Memlock 65536 65536
+        Msgqueue 0 0
+        Sigpending 1024 1024
+        Locks 1024 1024
+        Rtprio 0 0
+        Nice 0 0
+        ");
     }
 }

@@ -51,7 +51,7 @@ pub(crate) fn make(order: &Order, files: &[Vec<u8>], owner: u32, users: Option<&
         root.file(Path::new(path), bytes, *mode).step(&format!("make {}", path.display()))?;
     }
     let artifacts = writable(&root, order, owner)?;
-    let upper = tree(&root, sealed, order, owner)?;
+    let upper = tree(&root, &sealed, order, owner)?;
     root.enter()?;
     Ok(Kept { artifacts, upper })
 }
@@ -169,7 +169,7 @@ pub(crate) fn own_dir(parent: &OwnedFd, name: &str, mode: u32, owner: u32) -> Re
 }
 
 /// The tree at `/repo`. Returns the layer of changes of a captured one.
-fn tree(root: &Root, sealed: OwnedFd, order: &Order, owner: u32) -> Result<Option<OwnedFd>, Stuck> {
+fn tree(root: &Root, sealed: &OwnedFd, order: &Order, owner: u32) -> Result<Option<OwnedFd>, Stuck> {
     if order.mode == TreeMode::Capture {
         return capture::mount(root, sealed, order, owner).map(Some);
     }

@@ -35,7 +35,7 @@ pub(crate) const INIT: &str = "sandbox-init";
 const TICK: Duration = Duration::from_millis(50);
 /// How long the init may take to read its order.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Uids that no system gives to a user or a container: above systemd's ranges, the container range of 0x7000_0000 being
+/// Uids that no system gives to a user or a container: above systemd's ranges, the container range of `0x7000_0000` being
 /// the last of them (systemd, "Users, Groups, UIDs and GIDs on systemd systems"), and below the sign bit.
 const UIDS: u32 = 0x7100_0000;
 /// Bits of a uid that are drawn for each job.

@@ -39,7 +39,7 @@ fn j23_memory_is_bounded_in_one_process() {
 fn j23_memory_is_bounded_in_all_processes_where_there_is_a_group() {
     let mut fixture = Fixture::new();
     fixture.spec.limits.memory_bytes = 64 << 20;
-    let program = r#"
+    let program = r"
 import mmap
 for _ in range(4):
     if os.fork() == 0:
@@ -50,7 +50,7 @@ for _ in range(4):
 for _ in range(4):
     os.wait()
     break
-"#;
+";
     let prelude = include_str!("prelude.py");
     fixture.spec.limits.wall = Duration::from_secs(3);
     let ran = fixture.try_run(["/usr/bin/python3", "-c", &format!("{prelude}\n{program}")]).unwrap();

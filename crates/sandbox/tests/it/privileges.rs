@@ -77,13 +77,13 @@ t("loopback", loopback)
 #[test]
 fn x32_calls_kill_the_process() {
     let said = Fixture::new().python(
-        r#"
+        r"
 pid = os.fork()
 if pid == 0:
     libc.syscall(ctypes.c_long(0x40000000 | 39))
     os._exit(0)
 print(os.WTERMSIG(os.waitpid(pid, 0)[1]) == signal.SIGSYS)
-"#,
+",
     );
     assert_eq!(said, "True\n");
 }
