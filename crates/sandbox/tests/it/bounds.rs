@@ -1,3 +1,5 @@
+//! Attacks on memory, processes, disk and processor.
+
 use std::time::Duration;
 
 use sandbox::{End, Enforcer, Limit};

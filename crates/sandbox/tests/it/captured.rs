@@ -1,3 +1,5 @@
+//! Trees that a job may change.
+
 use sandbox::{End, TreeMode};
 
 use crate::fixture::{Fixture, contents};

@@ -1,3 +1,5 @@
+//! How jobs end, and that nothing of them stays.
+
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};

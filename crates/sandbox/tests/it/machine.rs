@@ -1,3 +1,5 @@
+//! What of the machine a job sees.
+
 use std::fs;
 
 use sandbox::{Bind, End, File};

@@ -1,3 +1,5 @@
+//! Attacks on the machine's network and sockets.
+
 use std::net::{TcpListener, UdpSocket};
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener};

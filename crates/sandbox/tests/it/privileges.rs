@@ -1,3 +1,5 @@
+//! Attacks by calls that need or give rights, and what must not be refused.
+
 use sandbox::End;
 
 use crate::fixture::Fixture;
@@ -75,7 +77,7 @@ t("loopback", loopback)
 }
 
 #[test]
-fn x32_calls_kill_the_process() {
+fn calls_of_x32_kill_the_process() {
     let said = Fixture::new().python(
         r"
 pid = os.fork()

@@ -1,3 +1,5 @@
+//! Levels, found out and refused.
+
 use std::fs;
 
 use sandbox::{Level, Sandbox, SandboxError, Site};

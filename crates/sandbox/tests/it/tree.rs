@@ -1,3 +1,5 @@
+//! Attacks on the tree.
+
 use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
 

@@ -1,3 +1,5 @@
+//! The same claims as an ordinary user.
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
