@@ -1,6 +1,7 @@
 //! A job without namespaces: Landlock, the filter, and a scratch directory.
 
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, OFlags};
@@ -29,7 +30,8 @@ pub(crate) fn run(control: &OwnedFd, order: &Order, files: &[Vec<u8>]) -> Result
         programs: filter::programs(terms)?,
         access: ruleset::machine(&tree, &scratch, &sources, order.network),
         dir: tree.clone(),
-        extra_processes: 0,
+        // The limit is on the user's processes: those that run already, where the job is the runner's user.
+        extra_processes: if order.switch_to.is_some() { 0 } else { tasks_of(rustix::process::getuid().as_raw()) },
     };
     let ro_mount = is_read_only(&tree)?;
     let judge = |facts: &Facts| evidence(order, facts, ro_mount);
@@ -61,6 +63,13 @@ fn furnish(order: &Order, files: &[Vec<u8>], scratch: &Path) -> Result<OwnedFd, 
         rustix::fs::chmod(&at, Mode::from_raw_mode(mode & 0o777)).step("furnish the scratch")?;
     }
     rustix::fs::openat(&top, "artifacts", flags, Mode::empty()).step("open the artifact directory")
+}
+
+/// Processes and threads of a user.
+fn tasks_of(uid: u32) -> u64 {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let own = entries.filter(|entry| entry.metadata().is_ok_and(|meta| meta.uid() == uid));
+    own.filter_map(|entry| Some(std::fs::read_dir(entry.path().join("task")).ok()?.count() as u64)).sum()
 }
 
 fn evidence(order: &Order, facts: &Facts, ro_mount: bool) -> Evidence {

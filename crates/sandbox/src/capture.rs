@@ -50,6 +50,9 @@ pub(crate) fn mount(root: &Root, tree: &OwnedFd, order: &Order, owner: u32) -> R
 /// The most changes that are listed.
 const LIST_CAP: usize = 100_000;
 
+/// The deepest directory that is looked into: a job could make one within another until the walk ran out of stack.
+const DEPTH_CAP: usize = 200;
+
 /// What a job changed.
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
@@ -79,6 +82,10 @@ impl Changes {
 
 /// Walks one directory of the layer. `lower` is what it covers, if that is a directory.
 fn compare(changes: &mut Changes, at: &Path, lower: Option<&OwnedFd>, upper: &OwnedFd) -> io::Result<()> {
+    if at.components().count() > DEPTH_CAP {
+        changes.cut = true;
+        return Ok(());
+    }
     let covers_all = is_opaque(upper);
     let names = names(upper)?;
     if let Some(lower) = lower.filter(|_| covers_all) {

@@ -59,8 +59,7 @@ pub(crate) fn run(
     }
     let random = random().map_err(io)?;
     let group = Group::new(&spec.limits, OWN_PROCESSES, &format!("{random:08x}"));
-    let root = rustix::process::geteuid().is_root();
-    let order = Order::new(spec, level, root.then_some(UIDS | (random & UID_BITS)), enforcers(&group, level));
+    let order = Order::new(spec, level, other_user(UIDS | (random & UID_BITS)), enforcers(&group, level));
     let (over, end) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from).map_err(io)?;
     let init = Init::start(init).map_err(io)?;
     thread::scope(|scope| {
@@ -212,8 +211,10 @@ fn conclude(
         oom_kills: counted.oom_kills,
         refused_processes: counted.refused_processes,
     };
-    // A job that was cut short and outlived its grace never told of its end.
-    let ended = heard.ended.or(heard.cut.map(|_| Ended::Signaled(libc::SIGKILL))).ok_or_else(lost)?;
+    // A job that was cut short and outlived its grace never told of its end, nor one whose init the kernel killed for
+    // want of memory.
+    let killed = heard.cut.is_some() || counted.oom_kills > 0;
+    let ended = heard.ended.or(killed.then_some(Ended::Signaled(libc::SIGKILL))).ok_or_else(lost)?;
     let end = Observed { ended, cut: heard.cut, usage, cpu_limit: spec.limits.cpu }.end();
     let mut fds = fds.into_iter();
     let artifacts = fds.next().ok_or_else(lost)?;
@@ -243,6 +244,38 @@ fn hide() -> Result<(), SandboxError> {
         .map_err(|errno| SandboxError::Io { path: "/proc/self".into(), source: errno.into() })
 }
 
+/// The id, if this process may become another user and that one exists where it is: root in a container often has but a
+/// few.
+fn other_user(id: u32) -> Option<u32> {
+    let exists = |map| std::fs::read_to_string(map).is_ok_and(|map| is_mapped(&map, id));
+    let root = rustix::process::geteuid().is_root();
+    (root && exists("/proc/self/uid_map") && exists("/proc/self/gid_map")).then_some(id)
+}
+
+/// A map of user_namespaces(7) has a line for `id`: the first of a range, what it is outside, and how many.
+fn is_mapped(map: &str, id: u32) -> bool {
+    map.lines().any(|line| {
+        let mut numbers = line.split_ascii_whitespace().map(str::parse::<u64>);
+        let (Some(Ok(first)), Some(Ok(_)), Some(Ok(count))) = (numbers.next(), numbers.next(), numbers.next()) else {
+            return false;
+        };
+        (first..first.saturating_add(count)).contains(&u64::from(id))
+    })
+}
+
 fn random() -> io::Result<u32> {
     getrandom::u32().map_err(io::Error::other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_exists_only_where_the_map_says_so() {
+        assert!(is_mapped("         0          0 4294967295\n", UIDS));
+        assert!(!is_mapped("         0       1000          1\n", UIDS));
+        assert!(is_mapped("0 1000 1\n1 100000 4000000000\n", UIDS));
+        assert!(!is_mapped("", 0) && !is_mapped("x", 0));
+    }
 }

@@ -46,3 +46,13 @@ fn a_change_undone_is_none() {
 fn a_link_in_the_layer_is_not_followed() {
     assert_eq!(changed("ln -s / sub/all; ln -s /etc/passwd p"), "p Added\nsub/all Added\n");
 }
+
+#[test]
+fn directories_without_end_are_cut_short() {
+    let mut fixture = Fixture::new();
+    fixture.spec.tree.mode = TreeMode::Capture;
+    fixture.spec.limits.tmp_files = 10_000;
+    let ran = fixture.sh("i=0; while [ $i -lt 1500 ]; do mkdir d && cd -P d || exit 1; i=$((i+1)); done");
+    assert_eq!(ran.report.end, End::Exited(0), "{}", ran.stderr);
+    assert!(ran.report.changed_cut && ran.report.changed.len() > 100);
+}

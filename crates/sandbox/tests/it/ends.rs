@@ -166,5 +166,24 @@ fn j13_nothing_outlives_a_killed_runner() {
         runner.kill().unwrap();
         runner.wait().unwrap();
         wait_until_unlocked(file);
+        // Its control group is swept by the next one.
+        Fixture::new().sh("true");
+        let prefix = format!("{}-", runner.id());
+        assert!(!groups().iter().any(|name| name.starts_with(&prefix)), "{:?}", groups());
     }
+}
+
+/// The names of all control groups.
+fn groups() -> Vec<String> {
+    let mut names = Vec::new();
+    let mut left = vec![std::path::PathBuf::from("/sys/fs/cgroup")];
+    while let Some(dir) = left.pop() {
+        for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+                names.push(entry.file_name().to_string_lossy().into_owned());
+                left.push(entry.path());
+            }
+        }
+    }
+    names
 }

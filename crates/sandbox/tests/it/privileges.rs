@@ -91,6 +91,26 @@ print(os.WTERMSIG(os.waitpid(pid, 0)[1]) == signal.SIGSYS)
 }
 
 #[test]
+fn calls_of_another_architecture_kill_the_process() {
+    let said = Fixture::new().python(
+        r#"
+import mmap
+pid = os.fork()
+if pid == 0:
+    # mov eax, 20 (getpid); int 0x80; ret
+    code = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    code.write(b"\xb8\x14\x00\x00\x00\xcd\x80\xc3")
+    at = ctypes.addressof(ctypes.c_char.from_buffer(code))
+    ctypes.CFUNCTYPE(ctypes.c_int)(at)()
+    os._exit(0)
+# A kernel without that architecture kills it all the same, for the interrupt.
+print(os.WTERMSIG(os.waitpid(pid, 0)[1]) in (signal.SIGSYS, signal.SIGSEGV))
+"#,
+    );
+    assert_eq!(said, "True\n");
+}
+
+#[test]
 fn a_setuid_program_gives_no_rights() {
     let ran = Fixture::new().sh("grep -E 'NoNewPrivs|CapEff|CapBnd|Seccomp:' /proc/self/status; grep nosuid /proc/self/mountinfo | wc -l; wc -l < /proc/self/mountinfo");
     let lines: Vec<_> = ran.stdout.lines().collect();
