@@ -52,6 +52,7 @@ pub(crate) fn run(
     cancel: &Cancel,
 ) -> Result<Report, SandboxError> {
     spec.check(level)?;
+    sources(spec)?;
     let io = |source: io::Error| SandboxError::Io { path: init.to_owned(), source };
     let start = Instant::now();
     if level == Level::L2 {
@@ -75,6 +76,13 @@ pub(crate) fn run(
         drop(end);
         let reaped = reaped.map_err(io::Error::from).map_err(io)?;
         conclude(watched?, &reaped, &group, spec, level, start)
+    })
+}
+
+/// What is not there is told before the sandbox stumbles over it.
+fn sources(spec: &Spec) -> Result<(), SandboxError> {
+    spec.binds.iter().map(|bind| &bind.source).chain([&spec.tree.path]).try_for_each(|path| {
+        std::fs::metadata(path).map(drop).map_err(|source| SandboxError::Io { path: path.clone(), source })
     })
 }
 
@@ -252,7 +260,7 @@ fn other_user(id: u32) -> Option<u32> {
     (root && exists("/proc/self/uid_map") && exists("/proc/self/gid_map")).then_some(id)
 }
 
-/// A map of user_namespaces(7) has a line for `id`: the first of a range, what it is outside, and how many.
+/// A map, as `user_namespaces(7)` describes it, has a line for `id`: the first of a range, what it is outside, and how many.
 fn is_mapped(map: &str, id: u32) -> bool {
     map.lines().any(|line| {
         let mut numbers = line.split_ascii_whitespace().map(str::parse::<u64>);

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::ruleset::SYSTEM;
 use crate::{Level, SandboxError};
 
 /// One job.
@@ -97,23 +98,8 @@ pub struct Limits {
     pub artifact_files: u64,
 }
 
-/// What an own root has already: no bind or file may be at, above or beneath one of these.
-const TAKEN: [&str; 14] = [
-    "/repo",
-    "/artifacts",
-    "/tmp",
-    "/proc",
-    "/dev",
-    "/sys",
-    "/usr",
-    "/bin",
-    "/sbin",
-    "/lib",
-    "/lib32",
-    "/lib64",
-    "/libx32",
-    "/var",
-];
+/// What an own root has already, besides what it has of the machine's: no bind or file may be at, above or beneath one.
+const TAKEN: [&str; 6] = ["/repo", "/artifacts", "/tmp", "/dev", "/sys", "/var"];
 
 impl Spec {
     /// Every reason why this cannot be run at `level`.
@@ -146,8 +132,8 @@ fn wrong_targets(spec: &Spec) -> Vec<String> {
             wrong.push(not_plain(target));
             continue;
         }
-        let before = TAKEN.iter().map(Path::new).chain(all[..at].iter().copied());
-        let in_the_way = before.filter(|taken| target.starts_with(taken) || taken.starts_with(target));
+        let mut before = TAKEN.iter().chain(&SYSTEM).map(Path::new).chain(all[..at].iter().copied());
+        let in_the_way = before.find(|taken| target.starts_with(taken) || taken.starts_with(target));
         wrong.extend(in_the_way.map(|it| format!("{} and {} are in each other's way", target.display(), it.display())));
     }
     wrong
@@ -215,6 +201,7 @@ mod tests {
         assert_snapshot!(check(Level::L3, &["/repo/sub"], &[]), @"the job cannot be run as asked: /repo/sub and /repo are in each other's way");
         assert_snapshot!(check(Level::L3, &["/opt", "/opt/jdk"], &["/opt/x"]), @"the job cannot be run as asked: /opt/jdk and /opt are in each other's way; /opt/x and /opt are in each other's way");
         assert_snapshot!(check(Level::L3, &["/a/../usr", "b", "/"], &[]), @r"the job cannot be run as asked: /a/../usr is not a plain absolute path; b is not a plain absolute path; / is not a plain absolute path");
+        assert_snapshot!(check(Level::L3, &["/usr/local", "/etc"], &["/etc/passwd"]), @"the job cannot be run as asked: /usr/local and /usr are in each other's way; /etc and /etc/alternatives are in each other's way; /etc/passwd and /etc/passwd are in each other's way");
         assert_snapshot!(check(Level::L1, &[], &[]), @"the job cannot be run as asked: L1 needs a scratch directory");
     }
 }

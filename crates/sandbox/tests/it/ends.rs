@@ -1,6 +1,6 @@
 //! How jobs end, and that nothing of them stays.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -128,39 +128,21 @@ fn a_program_that_is_no_init_is_told_as_such() {
     assert!(matches!(error, SandboxError::Lost { .. }), "{error}");
 }
 
-/// Not a test: what the one below kills. It is a process of its own, so that nothing of it can tidy up.
-#[test]
-#[ignore = "a helper process of another test"]
-fn a_runner_to_kill() {
-    let level = if std::env::var("RUNNER_LEVEL").unwrap() == "L3" { Level::L3 } else { Level::L0 };
-    let mut fixture = Fixture::at(level);
-    fixture.spec.tree.path = std::env::var("RUNNER_TREE").unwrap().into();
-    fixture.spec.argv = ["/usr/bin/python3", "-c", DAEMONS, "3", "stay"].map(Into::into).to_vec();
-    fixture.spec.scratch = Some(std::env::var("RUNNER_SCRATCH").unwrap().into());
-    let sandbox = sandbox::Sandbox::assume(crate::fixture::init(), level);
-    let tell = |_, _: &[u8]| {
-        let mut stdout = std::io::stdout();
-        stdout.write_all(b"RUNS\n").and_then(|()| stdout.flush()).unwrap();
-    };
-    drop(sandbox.run(&fixture.spec, &tell, &fixture.cancel));
-}
-
 #[test]
 fn j13_nothing_outlives_a_killed_runner() {
     for level in ["L3", "L0"] {
         let fixture = Fixture::new();
         let scratch = tempfile::tempdir_in(fixture.dir.path()).unwrap();
         std::fs::set_permissions(scratch.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-        let mut runner = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "ends::a_runner_to_kill", "--ignored", "--nocapture"])
-            .env("RUNNER_TREE", fixture.tree())
-            .env("RUNNER_SCRATCH", scratch.path())
-            .env("RUNNER_LEVEL", level)
+        let mut runner = Command::new(crate::fixture::init())
+            .args(["run", level])
+            .args([fixture.tree(), scratch.path()])
+            .args(["/usr/bin/python3", "-c", DAEMONS, "3", "stay"])
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(runner.stdout.take().unwrap()).lines();
-        assert!(lines.any(|line| line.unwrap().contains("RUNS")));
+        assert_eq!(lines.next().unwrap().unwrap(), "started");
         let file: &Path = &fixture.tree().join("file");
         assert!(!is_unlocked(file));
         runner.kill().unwrap();

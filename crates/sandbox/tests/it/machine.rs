@@ -82,3 +82,12 @@ fn all_output_arrives() {
     );
     assert_eq!((ran.stdout.len(), ran.stderr.as_str()), (3000 * 41, "end\n"));
 }
+
+#[test]
+fn a_bind_that_is_not_there_is_told_as_such() {
+    let mut fixture = Fixture::new();
+    fixture.spec.binds = vec![Bind { source: "/no/such/toolchain".into(), target: "/opt/x".into() }];
+    let failure = outcome::Failure::from(fixture.try_run(["true"]).map(drop).unwrap_err());
+    assert_eq!((failure.class.as_ref(), failure.exit.code()), ("io", 3));
+    assert!(failure.reason.starts_with("/no/such/toolchain: "), "{}", failure.reason);
+}
