@@ -55,7 +55,7 @@ fn j13_two_hundred_sessions_do_not_outlive_success() {
 fn j13_nothing_outlives_a_time_out() {
     for level in [Level::L3, Level::L0] {
         let mut fixture = Fixture::at(level);
-        fixture.spec.limits.wall = Duration::from_secs(2);
+        fixture.spec.limits.wall = Duration::from_secs(4);
         assert_eq!(daemons(&mut fixture, 3, "stay"), End::TimedOut);
         assert!(is_unlocked(&fixture.tree().join("file")), "{level}");
     }
