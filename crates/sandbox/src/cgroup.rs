@@ -1,0 +1,318 @@
+//! A control group for one job, where this machine lets the runner have one.
+//!
+//! **Invariant:** a job's group is below the runner's own, so that what bounds the runner bounds the job.
+//! **Invariant:** a group is removed with its job, or by the next runner when its own is dead.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal};
+
+use crate::spec::Limits;
+
+/// The directory that holds the groups of jobs.
+const HOME: &str = "ai-ops-runner";
+/// How often an emptied group is tried to be removed, a millisecond apart: the kernel takes a moment to let go.
+const TRIES: u32 = 50;
+
+/// One hierarchy that a group can be made in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Version 2: everything in one.
+    Unified,
+    /// Version 1, one controller.
+    Memory,
+    Pids,
+    Cpuacct,
+}
+
+/// The runner's own group in one hierarchy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Place {
+    kind: Kind,
+    /// Where the hierarchy is mounted.
+    top: PathBuf,
+    dir: PathBuf,
+}
+
+/// Where the runner's own groups are, from `/proc/self/cgroup` and `/proc/self/mountinfo`.
+fn places(own: &str, mounts: &str) -> Vec<Place> {
+    own.lines().flat_map(|line| place(line, mounts)).collect()
+}
+
+fn place(line: &str, mounts: &str) -> Vec<Place> {
+    let mut fields = line.splitn(3, ':');
+    let (Some(_), Some(controllers), Some(path)) = (fields.next(), fields.next(), fields.next()) else { return vec![] };
+    if controllers.is_empty() {
+        let dir = mounts.lines().find_map(|mount| own_dir(mount, "cgroup2", None, path));
+        return dir.map(|(top, dir)| Place { kind: Kind::Unified, top, dir }).into_iter().collect();
+    }
+    let kind = |name: &str| match name {
+        "memory" => Some(Kind::Memory),
+        "pids" => Some(Kind::Pids),
+        "cpuacct" => Some(Kind::Cpuacct),
+        _ => None,
+    };
+    let of = |name: &str| {
+        let kind = kind(name)?;
+        let (top, dir) = mounts.lines().find_map(|mount| own_dir(mount, "cgroup", Some(name), path))?;
+        Some(Place { kind, top, dir })
+    };
+    controllers.split(',').filter_map(of).collect()
+}
+
+/// The mount point of a hierarchy and the directory of the group `path` in it, if `mount` is a line about it. The fields
+/// are those of proc(5).
+fn own_dir(mount: &str, kind: &str, controller: Option<&str>, path: &str) -> Option<(PathBuf, PathBuf)> {
+    let (before, after) = mount.split_once(" - ")?;
+    let mut after = after.split(' ');
+    if after.next()? != kind {
+        return None;
+    }
+    let options = after.nth(1)?;
+    if controller.is_some_and(|name| !options.split(',').any(|option| option == name)) {
+        return None;
+    }
+    let mut before = before.split(' ').skip(3);
+    let (root, point) = (before.next()?, before.next()?);
+    let inside = Path::new(path).strip_prefix(root).ok()?;
+    Some((point.into(), Path::new(point).join(inside)))
+}
+
+/// The group of one job.
+#[derive(Debug, Default)]
+pub(crate) struct Group {
+    dirs: Vec<Place>,
+}
+
+/// What a group counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counted {
+    pub(crate) cpu: Option<Duration>,
+    pub(crate) peak_memory_bytes: Option<u64>,
+    pub(crate) oom_kills: u64,
+    pub(crate) refused_processes: u64,
+}
+
+impl Group {
+    /// Makes a group with `limits` and room for `extra` processes of the sandbox, in as many hierarchies as the runner
+    /// may write to: maybe in none.
+    pub(crate) fn new(limits: &Limits, extra: u64, random: &str) -> Self {
+        let read = |path| fs::read_to_string(path).unwrap_or_default();
+        let places = places(&read("/proc/self/cgroup"), &read("/proc/self/mountinfo"));
+        let name = format!("{}-{random}", std::process::id());
+        let unified = places.iter().filter(|place| place.kind == Kind::Unified).find_map(|place| unified(place, &name));
+        let single =
+            || places.iter().filter(|place| place.kind != Kind::Unified).filter_map(|place| make(place, &name));
+        let dirs = unified.map_or_else(|| single().collect(), |place| vec![place]);
+        let mut group = Self { dirs };
+        group.limit(limits, extra);
+        group
+    }
+
+    /// Sets the limits, and drops hierarchies that do not take them.
+    fn limit(&mut self, limits: &Limits, extra: u64) {
+        // Files in memory are charged to the group and have bounds of their own.
+        let memory =
+            [limits.memory_bytes, limits.tmp_bytes, limits.artifact_bytes].into_iter().fold(0, u64::saturating_add);
+        let processes = limits.processes.saturating_add(extra);
+        self.dirs.retain(|place| {
+            let set = |file: &str, value: u64| set(&place.dir, file, &value.to_string());
+            let taken = match place.kind {
+                Kind::Unified => {
+                    // Without swap, or an old kernel, the files are not there.
+                    let _ = set("memory.swap.max", 0);
+                    set("memory.max", memory).and_then(|()| set("pids.max", processes))
+                }
+                Kind::Memory => set("memory.limit_in_bytes", memory).map(|()| {
+                    let _ = set("memory.memsw.limit_in_bytes", memory);
+                }),
+                Kind::Pids => set("pids.max", processes),
+                Kind::Cpuacct => Ok(()),
+            };
+            if taken.is_err() {
+                let _ = fs::remove_dir(&place.dir);
+            }
+            taken.is_ok()
+        });
+    }
+
+    pub(crate) fn bounds_memory(&self) -> bool {
+        self.dirs.iter().any(|place| matches!(place.kind, Kind::Unified | Kind::Memory))
+    }
+
+    pub(crate) fn bounds_processes(&self) -> bool {
+        self.dirs.iter().any(|place| matches!(place.kind, Kind::Unified | Kind::Pids))
+    }
+
+    pub(crate) fn counts_cpu(&self) -> bool {
+        self.dirs.iter().any(|place| matches!(place.kind, Kind::Unified | Kind::Cpuacct))
+    }
+
+    /// Puts the init in: all that it starts is in too.
+    pub(crate) fn admit(&self, init: u32) -> io::Result<()> {
+        self.dirs.iter().try_for_each(|place| set(&place.dir, "cgroup.procs", &init.to_string()))
+    }
+
+    /// Processor time until now.
+    pub(crate) fn cpu(&self) -> Option<Duration> {
+        self.dirs.iter().find_map(|place| match place.kind {
+            Kind::Unified => keyed(&place.dir, "cpu.stat", "usage_usec").map(Duration::from_micros),
+            Kind::Cpuacct => number(&place.dir, "cpuacct.usage").map(Duration::from_nanos),
+            _ => None,
+        })
+    }
+
+    /// Everything it counted.
+    pub(crate) fn counted(&self) -> Counted {
+        let mut counted = Counted { cpu: self.cpu(), ..Counted::default() };
+        for place in &self.dirs {
+            let dir = &place.dir;
+            if matches!(place.kind, Kind::Unified | Kind::Pids) {
+                counted.refused_processes = keyed(dir, "pids.events", "max").unwrap_or(0);
+            }
+            match place.kind {
+                Kind::Unified => {
+                    counted.peak_memory_bytes = number(dir, "memory.peak");
+                    counted.oom_kills = keyed(dir, "memory.events", "oom_kill").unwrap_or(0);
+                }
+                Kind::Memory => {
+                    counted.peak_memory_bytes = number(dir, "memory.max_usage_in_bytes");
+                    counted.oom_kills = keyed(dir, "memory.oom_control", "oom_kill").unwrap_or(0);
+                }
+                Kind::Pids | Kind::Cpuacct => {}
+            }
+        }
+        counted
+    }
+
+    /// Kills whatever is in it.
+    pub(crate) fn kill(&self) {
+        self.dirs.iter().for_each(|place| kill(&place.dir));
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.dirs.iter().for_each(|place| remove(&place.dir));
+    }
+}
+
+/// Makes a group of version 2. The runner's own group has a process, this one, and so cannot hand out controllers unless
+/// it is the root; the one above can, where it was delegated.
+fn unified(own: &Place, name: &str) -> Option<Place> {
+    let above = own.dir.parent().filter(|above| above.starts_with(&own.top));
+    [Some(own.dir.as_path()), above].into_iter().flatten().find_map(|above| {
+        let hand_out = |dir: &Path| set(dir, "cgroup.subtree_control", "+memory +pids");
+        hand_out(above).ok()?;
+        let home = above.join(HOME);
+        sweep(&home);
+        exists_or_made(&home).and_then(|()| hand_out(&home)).ok()?;
+        let dir = home.join(name);
+        fs::create_dir(&dir).ok()?;
+        Some(Place { kind: Kind::Unified, top: own.top.clone(), dir })
+    })
+}
+
+/// Makes a group of version 1.
+fn make(own: &Place, name: &str) -> Option<Place> {
+    let home = own.dir.join(HOME);
+    sweep(&home);
+    exists_or_made(&home).ok()?;
+    let dir = home.join(name);
+    fs::create_dir(&dir).ok()?;
+    Some(Place { kind: own.kind, top: own.top.clone(), dir })
+}
+
+/// Writes to a file of the kernel's; never makes one.
+fn set(dir: &Path, file: &str, value: &str) -> io::Result<()> {
+    fs::OpenOptions::new().write(true).open(dir.join(file))?.write_all(value.as_bytes())
+}
+
+fn exists_or_made(dir: &Path) -> io::Result<()> {
+    match fs::create_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        other => other,
+    }
+}
+
+/// Removes the groups of runners that are dead.
+fn sweep(home: &Path) {
+    for entry in fs::read_dir(home).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let runner = name.to_str().and_then(|name| name.split_once('-')?.0.parse::<u32>().ok());
+        if runner.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists()) {
+            kill(&entry.path());
+            remove(&entry.path());
+        }
+    }
+}
+
+fn kill(dir: &Path) {
+    if set(dir, "cgroup.kill", "1").is_ok() {
+        return;
+    }
+    let members = fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
+    for pid in members.lines().filter_map(|line| Pid::from_raw(line.parse().ok()?)) {
+        let _ = rustix::process::kill_process(pid, Signal::KILL);
+    }
+}
+
+fn remove(dir: &Path) {
+    for _ in 0..TRIES {
+        match fs::remove_dir(dir) {
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => std::thread::sleep(Duration::from_millis(1)),
+            // Removed, or never to be by this user: the next runner tries again.
+            _ => return,
+        }
+    }
+}
+
+fn number(dir: &Path, file: &str) -> Option<u64> {
+    fs::read_to_string(dir.join(file)).ok()?.trim().parse().ok()
+}
+
+fn keyed(dir: &Path, file: &str, key: &str) -> Option<u64> {
+    value(&fs::read_to_string(dir.join(file)).ok()?, key)
+}
+
+/// The number behind `key` in a file of such lines.
+fn value(text: &str, key: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+
+    use super::*;
+
+    fn check(own: &str, mounts: &str) -> String {
+        places(own, mounts).iter().map(|place| format!("{:?} {}\n", place.kind, place.dir.display())).collect()
+    }
+
+    #[test]
+    fn own_groups_are_found_in_every_layout() {
+        let one = "0::/user.slice/runner.service\n";
+        assert_snapshot!(check(one, "30 23 0:26 / /sys/fs/cgroup rw shared:9 - cgroup2 cgroup2 rw,nsdelegate\n"), @"Unified /sys/fs/cgroup/user.slice/runner.service");
+        let two = "8:pids:/\n4:memory:/box/a:b\n3:cpu,cpuacct:/box\n1:name=systemd:/\n0::/\n";
+        let mounts = "33 31 0:30 / /cg/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n\
+            35 31 0:32 /box /cg/memory rw - cgroup cgroup rw,memory\n36 31 0:34 / /cg/pids rw - cgroup cgroup rw,pids\n";
+        assert_snapshot!(check(two, mounts), @r"
+        Pids /cg/pids/
+        Memory /cg/memory/a:b
+        Cpuacct /cg/cpu,cpuacct/box
+        ");
+        assert_snapshot!(check("", ""), @"");
+        assert_snapshot!(check("x\n4:memory", "y"), @"");
+    }
+
+    #[test]
+    fn a_key_is_a_whole_word() {
+        assert_eq!(value("oom 1\noom_kill_disable 0\noom_kill 3\n", "oom_kill"), Some(3));
+        assert_eq!(value("max 7", "max"), Some(7));
+        assert_eq!(value("", "max"), None);
+    }
+}

@@ -1,0 +1,305 @@
+//! The system calls a job may not make.
+//!
+//! **Invariant:** a job's kernel interface is the one the filter was written for: other architectures and x32 die.
+//! **Invariant:** nothing that makes a namespace, a mount or a tracer passes, whatever the other layers say.
+
+use std::collections::BTreeMap;
+
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    TargetArch, sock_filter,
+};
+
+use crate::error::Stuck;
+
+/// What the filter depends on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Terms {
+    /// The job has namespaces of its own.
+    pub(crate) namespaces: bool,
+    /// The job may use the machine's network.
+    pub(crate) network: bool,
+    /// Landlock keeps the job from sockets with abstract names that it did not make.
+    pub(crate) abstract_scoped: bool,
+}
+
+/// Refused whatever the arguments.
+const DENIED: &[(&str, i64)] = &[
+    ("unshare", libc::SYS_unshare),
+    ("setns", libc::SYS_setns),
+    ("mount", libc::SYS_mount),
+    ("umount2", libc::SYS_umount2),
+    ("fsopen", libc::SYS_fsopen),
+    ("fsconfig", libc::SYS_fsconfig),
+    ("fsmount", libc::SYS_fsmount),
+    ("fspick", libc::SYS_fspick),
+    ("open_tree", libc::SYS_open_tree),
+    ("move_mount", libc::SYS_move_mount),
+    ("mount_setattr", libc::SYS_mount_setattr),
+    ("open_tree_attr", 467),
+    ("pivot_root", libc::SYS_pivot_root),
+    ("chroot", libc::SYS_chroot),
+    ("ptrace", libc::SYS_ptrace),
+    ("process_vm_readv", libc::SYS_process_vm_readv),
+    ("process_vm_writev", libc::SYS_process_vm_writev),
+    ("process_madvise", libc::SYS_process_madvise),
+    ("pidfd_getfd", libc::SYS_pidfd_getfd),
+    ("kcmp", libc::SYS_kcmp),
+    ("bpf", libc::SYS_bpf),
+    ("io_uring_setup", libc::SYS_io_uring_setup),
+    ("io_uring_enter", libc::SYS_io_uring_enter),
+    ("io_uring_register", libc::SYS_io_uring_register),
+    ("keyctl", libc::SYS_keyctl),
+    ("add_key", libc::SYS_add_key),
+    ("request_key", libc::SYS_request_key),
+    ("open_by_handle_at", libc::SYS_open_by_handle_at),
+    ("name_to_handle_at", libc::SYS_name_to_handle_at),
+    ("userfaultfd", libc::SYS_userfaultfd),
+    ("perf_event_open", libc::SYS_perf_event_open),
+    ("kexec_load", libc::SYS_kexec_load),
+    ("kexec_file_load", libc::SYS_kexec_file_load),
+    ("reboot", libc::SYS_reboot),
+    ("swapon", libc::SYS_swapon),
+    ("swapoff", libc::SYS_swapoff),
+    ("init_module", libc::SYS_init_module),
+    ("finit_module", libc::SYS_finit_module),
+    ("delete_module", libc::SYS_delete_module),
+    ("quotactl", libc::SYS_quotactl),
+    ("quotactl_fd", libc::SYS_quotactl_fd),
+    ("acct", libc::SYS_acct),
+    ("fanotify_init", libc::SYS_fanotify_init),
+    ("lookup_dcookie", libc::SYS_lookup_dcookie),
+    ("nfsservctl", libc::SYS_nfsservctl),
+    ("vhangup", libc::SYS_vhangup),
+    ("syslog", libc::SYS_syslog),
+    ("settimeofday", libc::SYS_settimeofday),
+    ("clock_settime", libc::SYS_clock_settime),
+    ("clock_adjtime", libc::SYS_clock_adjtime),
+    ("adjtimex", libc::SYS_adjtimex),
+    ("sethostname", libc::SYS_sethostname),
+    ("setdomainname", libc::SYS_setdomainname),
+    #[cfg(target_arch = "x86_64")]
+    ("iopl", libc::SYS_iopl),
+    #[cfg(target_arch = "x86_64")]
+    ("ioperm", libc::SYS_ioperm),
+    #[cfg(target_arch = "x86_64")]
+    ("uselib", libc::SYS_uselib),
+    #[cfg(target_arch = "x86_64")]
+    ("modify_ldt", libc::SYS_modify_ldt),
+];
+
+/// Refused without a mount namespace: Landlock does not see changes of mode, owner, times and extended attributes, so a
+/// job could change those of every file its user owns. The calls on an open file stay.
+const DENIED_BY_PATH: &[(&str, i64)] = &[
+    ("fchmodat", libc::SYS_fchmodat),
+    ("fchmodat2", 452),
+    ("fchownat", libc::SYS_fchownat),
+    ("setxattr", libc::SYS_setxattr),
+    ("lsetxattr", libc::SYS_lsetxattr),
+    ("removexattr", libc::SYS_removexattr),
+    ("lremovexattr", libc::SYS_lremovexattr),
+    ("setxattrat", 463),
+    ("removexattrat", 466),
+    ("file_setattr", 469),
+    #[cfg(target_arch = "x86_64")]
+    ("chmod", libc::SYS_chmod),
+    #[cfg(target_arch = "x86_64")]
+    ("chown", libc::SYS_chown),
+    #[cfg(target_arch = "x86_64")]
+    ("lchown", libc::SYS_lchown),
+    #[cfg(target_arch = "x86_64")]
+    ("utime", libc::SYS_utime),
+    #[cfg(target_arch = "x86_64")]
+    ("utimes", libc::SYS_utimes),
+    #[cfg(target_arch = "x86_64")]
+    ("futimesat", libc::SYS_futimesat),
+];
+
+/// One test of a call's argument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Test {
+    Is(u64),
+    Not(u64),
+    /// The bits of the first number are the second.
+    Bits(u64, u64),
+}
+
+/// One refused call: refused when every test of one of its lines holds, or always when it has none.
+struct Denied {
+    call: i64,
+    lines: Vec<Vec<(u8, Test)>>,
+}
+
+const NAMESPACES: [i32; 7] = [
+    libc::CLONE_NEWNS,
+    libc::CLONE_NEWCGROUP,
+    libc::CLONE_NEWUTS,
+    libc::CLONE_NEWIPC,
+    libc::CLONE_NEWUSER,
+    libc::CLONE_NEWPID,
+    libc::CLONE_NEWNET,
+];
+
+fn unsigned(number: i32) -> u64 {
+    u64::from(number.cast_unsigned())
+}
+
+/// The table: every refused call, by name.
+fn table(terms: Terms) -> BTreeMap<&'static str, Denied> {
+    let mut table = BTreeMap::new();
+    let mut deny = |name, call, lines| table.insert(name, Denied { call, lines });
+    for (name, call) in DENIED {
+        deny(*name, *call, vec![]);
+    }
+    let bit = |flag| vec![(0, Test::Bits(unsigned(flag), unsigned(flag)))];
+    deny("clone", libc::SYS_clone, NAMESPACES.map(bit).to_vec());
+    deny("personality", libc::SYS_personality, vec![vec![(0, Test::Not(0)), (0, Test::Not(0xffff_ffff))]]);
+    // TIOCSTI types into a terminal, TIOCLINUX pastes into a console.
+    deny("ioctl", libc::SYS_ioctl, [0x5412, 0x541c].map(|request| vec![(1, Test::Is(request))]).to_vec());
+    let devices = |argument| {
+        [libc::S_IFCHR, libc::S_IFBLK]
+            .map(|kind| vec![(argument, Test::Bits(u64::from(libc::S_IFMT), u64::from(kind)))])
+            .to_vec()
+    };
+    #[cfg(target_arch = "x86_64")]
+    deny("mknod", libc::SYS_mknod, devices(1));
+    deny("mknodat", libc::SYS_mknodat, devices(2));
+    deny("socket", libc::SYS_socket, sockets(terms));
+    if !terms.namespaces {
+        for (name, call) in DENIED_BY_PATH {
+            deny(*name, *call, vec![]);
+        }
+        // Without a path it is about an open file.
+        deny("utimensat", libc::SYS_utimensat, vec![vec![(1, Test::Not(0))]]);
+    }
+    table
+}
+
+/// Families of `socket(2)` that a job may not have. A pair made by `socketpair(2)` leads nowhere and is always fine.
+fn sockets(terms: Terms) -> Vec<Vec<(u8, Test)>> {
+    if !terms.namespaces && !terms.network {
+        return vec![];
+    }
+    let mut families = vec![libc::AF_INET, libc::AF_INET6, libc::AF_NETLINK];
+    // Names in the abstract space belong to the network namespace, which is the machine's if the job may use it.
+    if (terms.namespaces && !terms.network) || terms.abstract_scoped {
+        families.push(libc::AF_UNIX);
+    }
+    let other = families.iter().map(|family| (0, Test::Not(unsigned(*family)))).collect();
+    let not_route = vec![(0, Test::Is(unsigned(libc::AF_NETLINK))), (2, Test::Not(unsigned(libc::NETLINK_ROUTE)))];
+    vec![other, not_route]
+}
+
+/// The programs to install, in this order.
+pub(crate) fn programs(terms: Terms) -> Result<Vec<BpfProgram>, Stuck> {
+    let stuck = |error: seccompiler::BackendError| Stuck::new("compile the system call filter", error.to_string());
+    let arch = TargetArch::try_from(std::env::consts::ARCH).map_err(stuck)?;
+    let compile = |rules, errno: i32| {
+        let refusal = SeccompAction::Errno(errno.cast_unsigned());
+        SeccompFilter::new(rules, SeccompAction::Allow, refusal, arch).and_then(BpfProgram::try_from)
+    };
+    let mut rules = BTreeMap::new();
+    for denied in table(terms).into_values() {
+        rules.insert(denied.call, rules_of(&denied).map_err(stuck)?);
+    }
+    // The flags of clone3 are in memory, where a filter cannot look: programs fall back to clone when it does not exist.
+    let clone3 = BTreeMap::from([(libc::SYS_clone3, vec![])]);
+    let mut programs = vec![compile(clone3, libc::ENOSYS).map_err(stuck)?, compile(rules, libc::EPERM).map_err(stuck)?];
+    if cfg!(target_arch = "x86_64") {
+        programs.push(no_x32());
+    }
+    Ok(programs)
+}
+
+fn rules_of(denied: &Denied) -> Result<Vec<SeccompRule>, seccompiler::BackendError> {
+    let condition = |(argument, test): &(u8, Test)| {
+        let (operator, value) = match *test {
+            Test::Is(value) => (SeccompCmpOp::Eq, value),
+            Test::Not(value) => (SeccompCmpOp::Ne, value),
+            Test::Bits(mask, value) => (SeccompCmpOp::MaskedEq(mask), value),
+        };
+        // A path is a pointer of the whole register; the rest are 32 bits wide, and the kernel ignores what is above.
+        let whole = denied.call == libc::SYS_utimensat;
+        let length = if whole { SeccompCmpArgLen::Qword } else { SeccompCmpArgLen::Dword };
+        SeccompCondition::new(*argument, length, operator, value)
+    };
+    let rule = |line: &Vec<(u8, Test)>| SeccompRule::new(line.iter().map(condition).collect::<Result<_, _>>()?);
+    denied.lines.iter().map(rule).collect()
+}
+
+/// x32 calls come with bit 30 of the number set and the same architecture as the others.
+fn no_x32() -> BpfProgram {
+    const LOAD_NUMBER: u16 = 0x20;
+    const JUMP_GE: u16 = 0x35;
+    const RETURN: u16 = 0x06;
+    let line = |code, jt, jf, k| sock_filter { code, jt, jf, k };
+    vec![
+        line(LOAD_NUMBER, 0, 0, 0),
+        line(JUMP_GE, 0, 1, 0x4000_0000),
+        line(RETURN, 0, 0, libc::SECCOMP_RET_KILL_PROCESS),
+        line(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ]
+}
+
+/// Installs the programs on this thread. `no_new_privs` is set with the first.
+pub(crate) fn install(programs: &[BpfProgram]) -> Result<(), Stuck> {
+    programs.iter().try_for_each(|program| {
+        seccompiler::apply_filter(program)
+            .map_err(|error| Stuck::new("install the system call filter", error.to_string()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+
+    use super::*;
+
+    fn conditional(terms: Terms) -> String {
+        let lines = |denied: &Denied| {
+            let line = |line: &Vec<(u8, Test)>| {
+                line.iter().map(|(n, test)| format!("{n}:{test:?}")).collect::<Vec<_>>().join("&")
+            };
+            denied.lines.iter().map(line).collect::<Vec<_>>().join(" | ")
+        };
+        table(terms)
+            .iter()
+            .filter(|(_, d)| !d.lines.is_empty())
+            .map(|(name, d)| format!("{name} {}\n", lines(d)))
+            .collect()
+    }
+
+    const OWN: Terms = Terms { namespaces: true, network: false, abstract_scoped: true };
+
+    #[test]
+    fn the_table_of_refused_calls_is_the_documented_one() {
+        let always: Vec<_> = table(OWN).iter().filter(|(_, d)| d.lines.is_empty()).map(|(name, _)| *name).collect();
+        assert_snapshot!(always.join(" "), @"acct add_key adjtimex bpf chroot clock_adjtime clock_settime delete_module fanotify_init finit_module fsconfig fsmount fsopen fspick init_module io_uring_enter io_uring_register io_uring_setup ioperm iopl kcmp kexec_file_load kexec_load keyctl lookup_dcookie modify_ldt mount mount_setattr move_mount name_to_handle_at nfsservctl open_by_handle_at open_tree open_tree_attr perf_event_open pidfd_getfd pivot_root process_madvise process_vm_readv process_vm_writev ptrace quotactl quotactl_fd reboot request_key setdomainname sethostname setns settimeofday swapoff swapon syslog umount2 unshare uselib userfaultfd vhangup");
+        assert_snapshot!(conditional(OWN), @r"
+        clone 0:Bits(131072, 131072) | 0:Bits(33554432, 33554432) | 0:Bits(67108864, 67108864) | 0:Bits(134217728, 134217728) | 0:Bits(268435456, 268435456) | 0:Bits(536870912, 536870912) | 0:Bits(1073741824, 1073741824)
+        ioctl 1:Is(21522) | 1:Is(21532)
+        mknod 1:Bits(61440, 8192) | 1:Bits(61440, 24576)
+        mknodat 2:Bits(61440, 8192) | 2:Bits(61440, 24576)
+        personality 0:Not(0)&0:Not(4294967295)
+        socket 0:Not(2)&0:Not(10)&0:Not(16)&0:Not(1) | 0:Is(16)&2:Not(0)
+        ");
+    }
+
+    #[test]
+    fn without_namespaces_no_path_is_changed_and_no_socket_made() {
+        let bare = Terms { namespaces: false, ..OWN };
+        let more: Vec<_> = table(bare).keys().copied().filter(|name| !table(OWN).contains_key(name)).collect();
+        assert_snapshot!(more.join(" "), @"chmod chown fchmodat fchmodat2 fchownat file_setattr futimesat lchown lremovexattr lsetxattr removexattr removexattrat setxattr setxattrat utime utimensat utimes");
+        assert!(table(bare)["socket"].lines.is_empty());
+        let open = Terms { network: true, abstract_scoped: false, ..bare };
+        assert_snapshot!(format!("{:?}", table(open)["socket"].lines), @"[[(0, Not(2)), (0, Not(10)), (0, Not(16))], [(0, Is(16)), (2, Not(0))]]");
+    }
+
+    #[test]
+    fn every_filter_compiles_and_fits() {
+        for (namespaces, network) in [(true, true), (true, false), (false, true), (false, false)] {
+            let programs = programs(Terms { namespaces, network, abstract_scoped: false }).unwrap();
+            assert!(programs.iter().all(|program| program.len() < 4096));
+        }
+    }
+}
