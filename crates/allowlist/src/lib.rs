@@ -28,6 +28,7 @@ pub mod param;
 mod pattern;
 pub mod policy;
 pub mod problem;
+mod reading;
 pub mod refusal;
 pub mod repo;
 mod section;

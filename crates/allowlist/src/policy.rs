@@ -43,14 +43,15 @@ use crate::git_url::Scheme;
 use crate::hash;
 use crate::job::Job;
 use crate::problem::{File, Problems};
+use crate::reading::Reading;
 use crate::refusal::Refusals;
 use crate::repo::Repo;
-use crate::section::{MAX_ENTRIES, Reading, Section};
+use crate::section::{MAX_ENTRIES, Section};
 
 /// The number in each file's `schema`.
-pub const SCHEMA: u64 = crate::section::SCHEMA;
+pub const SCHEMA: u64 = crate::reading::SCHEMA;
 /// The longest file, in bytes.
-pub const MAX_BYTES: usize = crate::section::MAX_BYTES;
+pub const MAX_BYTES: usize = crate::reading::MAX_BYTES;
 
 /// Both lists, read whole and found consistent. Serializes to the effective policy: every default filled in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

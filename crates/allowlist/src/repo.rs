@@ -3,7 +3,8 @@
 use serde::{Serialize, Serializer};
 
 use crate::git_url::{GitUrl, Scheme};
-use crate::section::{Entry, Place, Section};
+use crate::reading::Place;
+use crate::section::{Entry, Section};
 use crate::{branch, host_key, name, show};
 
 /// `[repos.NAME]`

@@ -3,37 +3,17 @@
 //!
 //! serde would stop at the first.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ops::{Range, RangeInclusive};
 
 use toml::Spanned;
 use toml::de::{DeInteger, DeTable, DeValue};
 
-use crate::problem::{File, Problem};
+use crate::reading::{Place, Reading, SCHEMA};
 use crate::{name, show};
 
-/// The longest file, in bytes.
-pub(crate) const MAX_BYTES: usize = 256 << 10;
-/// The number in a file's `schema`.
-pub(crate) const SCHEMA: u64 = 1;
 /// The most entries of one list or table.
 pub(crate) const MAX_ENTRIES: usize = 100;
-
-/// One file while it is read, and what is wrong with it so far.
-pub(crate) struct Reading<'a> {
-    file: File,
-    text: &'a str,
-    problems: RefCell<Vec<Problem>>,
-}
-
-/// Where a key or value stands.
-#[derive(Debug, Clone)]
-pub(crate) struct Place {
-    /// The table path.
-    pub(crate) key: String,
-    span: Range<usize>,
-}
 
 /// A value and where it stands.
 pub(crate) struct Entry<T> {
@@ -49,69 +29,8 @@ pub(crate) struct Section<'r, 'a> {
     known: Vec<&'static str>,
 }
 
-impl<'a> Reading<'a> {
-    /// Reads `bytes` with `read`, unless they are no file of schema [`SCHEMA`]. What `read` returns counts only when
-    /// there is no problem.
-    pub(crate) fn of<T>(
-        file: File,
-        bytes: &'a [u8],
-        read: impl FnOnce(&mut Section<'_, 'a>) -> T,
-    ) -> (Option<T>, Vec<Problem>) {
-        let text = std::str::from_utf8(bytes);
-        let reading = Self { file, text: text.unwrap_or_default(), problems: RefCell::default() };
-        let whole = Place { key: String::new(), span: 0..0 };
-        if bytes.len() > MAX_BYTES {
-            reading.problem(&whole, format!("is longer than {MAX_BYTES} bytes"));
-            return (None, reading.problems.into_inner());
-        }
-        if let Err(error) = text {
-            reading.problem(&whole, error.to_string());
-            return (None, reading.problems.into_inner());
-        }
-        let read = reading.table().and_then(|table| {
-            let mut section = Section::new(&reading, whole, table);
-            let value = section.schema().then(|| read(&mut section))?;
-            section.finish();
-            Some(value)
-        });
-        (read, reading.problems.into_inner())
-    }
-
-    fn table(&self) -> Option<DeTable<'a>> {
-        let (table, errors) = DeTable::parse_recoverable(self.text);
-        for error in &errors {
-            let place = Place { key: String::new(), span: error.span().unwrap_or_default() };
-            self.problem(&place, show::clip(error.message(), 300));
-        }
-        errors.is_empty().then(|| table.into_inner())
-    }
-
-    /// Notes that something is wrong at `place`.
-    pub(crate) fn problem(&self, place: &Place, why: impl Into<String>) {
-        let before = self.text.get(..place.span.start).unwrap_or_default();
-        let line = before.rsplit('\n').next().unwrap_or_default();
-        self.problems.borrow_mut().push(Problem {
-            file: self.file,
-            line: before.matches('\n').count() + 1,
-            column: line.chars().count() + 1,
-            key: place.key.clone(),
-            why: why.into(),
-        });
-    }
-}
-
-impl Place {
-    fn below(&self, key: &str, span: Range<usize>) -> Self {
-        let bare = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
-        let key = show::clip(key, name::MAX_BYTES);
-        let key = if bare { key } else { format!("\"{key}\"") };
-        let key = if self.key.is_empty() { key } else { format!("{}.{key}", self.key) };
-        Self { key, span }
-    }
-}
-
 impl<'r, 'a> Section<'r, 'a> {
-    fn new(reading: &'r Reading<'a>, place: Place, table: DeTable<'a>) -> Self {
+    pub(crate) fn new(reading: &'r Reading<'a>, place: Place, table: DeTable<'a>) -> Self {
         let entries = table.into_iter().map(|(key, value)| {
             let span = key.span();
             (key.into_inner().into_owned(), (span, value))
@@ -302,7 +221,8 @@ impl<'r, 'a> Section<'r, 'a> {
         }
     }
 
-    fn schema(&mut self) -> bool {
+    /// True when the file is of schema [`SCHEMA`]; otherwise that is a problem.
+    pub(crate) fn schema(&mut self) -> bool {
         let place = self.place_of("schema");
         match self.take("schema").map(|entry| entry.value) {
             None => self.missing("schema"),
