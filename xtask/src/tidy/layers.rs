@@ -6,7 +6,7 @@ use super::{Dependency, Facts, Finding, Package};
 ///
 /// 0 is pure and knows no other crate; 1 is the only way to touch a machine; 2 and 3 observe and act on one thing each;
 /// 4 puts them together.
-const CRATES: [(&str, u8); 13] = [
+const CRATES: [(&str, u8); 14] = [
     ("outcome", 0),
     ("review-bundle", 0),
     ("rules", 0),
@@ -19,6 +19,7 @@ const CRATES: [(&str, u8); 13] = [
     ("hooks", 3),
     ("openai-key", 3),
     ("reviewer", 3),
+    ("worktree", 3),
     ("ship", 4),
 ];
 const PROGRAMS: u8 = 5;
