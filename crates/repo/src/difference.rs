@@ -10,7 +10,7 @@ use verdict::Oid;
 
 use crate::error::RepoError;
 use crate::object::{Objects, oid};
-use crate::tree::{Entry, Tree};
+use crate::tree::{Entry, Tree, canonical};
 
 /// More changed paths, with the directories they are in, than any review could be about. Directories count because a few
 /// trees that hold one another many times stand for any number of them, without one file.
@@ -27,6 +27,16 @@ pub struct Side {
 }
 
 impl Side {
+    /// The same as gix has it, for who handles many.
+    pub const fn object_id(&self) -> ObjectId {
+        self.id
+    }
+
+    /// The mode as Git writes it to an index.
+    pub const fn canonical_mode(&self) -> u32 {
+        canonical(self.mode)
+    }
+
     /// The id of the blob, or of the submodule's commit.
     pub fn id(&self) -> Oid {
         oid(&self.id)
@@ -53,6 +63,24 @@ pub fn difference(objects: &Objects, old: &Oid, new: &Oid) -> Result<Vec<Change>
     Ok(walk(objects, objects.parse(old)?, objects.parse(new)?, false)?.changes)
 }
 
+/// The same where no more than `limit` paths and directories differ; `None` where more do.
+///
+/// # Errors
+/// Those of [`difference()`], but for [`RepoError::TooMany`].
+pub fn small_difference(
+    objects: &Objects,
+    old: &Oid,
+    new: &Oid,
+    limit: usize,
+) -> Result<Option<Vec<Change>>, RepoError> {
+    let mut walk = Walk::new(objects, limit);
+    match walk.between(objects.parse(old)?, objects.parse(new)?) {
+        Ok(()) => Ok(Some(walk.seen.changes)),
+        Err(RepoError::TooMany { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// What a walk saw.
 #[derive(Default)]
 pub(crate) struct Walked {
@@ -63,10 +91,8 @@ pub(crate) struct Walked {
 
 /// Compares two trees; `with_names` also collects the names beside the changes.
 pub(crate) fn walk(objects: &Objects, old: ObjectId, new: ObjectId, with_names: bool) -> Result<Walked, RepoError> {
-    let mut walk = Walk { objects, with_names, path: Vec::new(), depth: 0, left: MAX_CHANGES, seen: Walked::default() };
-    if old != new {
-        walk.directory(Some(old), Some(new))?;
-    }
+    let mut walk = Walk { with_names, ..Walk::new(objects, MAX_CHANGES) };
+    walk.between(old, new)?;
     Ok(walk.seen)
 }
 
@@ -81,7 +107,15 @@ struct Walk<'a> {
     seen: Walked,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    fn new(objects: &'a Objects, left: usize) -> Self {
+        Self { objects, with_names: false, path: Vec::new(), depth: 0, left, seen: Walked::default() }
+    }
+
+    fn between(&mut self, old: ObjectId, new: ObjectId) -> Result<(), RepoError> {
+        if old == new { Ok(()) } else { self.directory(Some(old), Some(new)) }
+    }
+
     fn directory(&mut self, old: Option<ObjectId>, new: Option<ObjectId>) -> Result<(), RepoError> {
         if self.depth == MAX_DEPTH {
             return Err(RepoError::TooMany { what: "directories in one another", limit: MAX_DEPTH });

@@ -78,6 +78,24 @@ impl Repo {
         found.try_id().map(|id| Some(oid(&id.detach()))).ok_or_else(|| bad(&"a symbolic ref"))
     }
 
+    /// The refs whose full names begin with `prefix`, which ends in a slash, with the ids they hold, by name. Symbolic
+    /// refs and names that are not UTF-8 are left out.
+    ///
+    /// # Errors
+    /// [`RepoError::BadRef`].
+    pub fn references(&self, prefix: &str) -> Result<Vec<(String, Oid)>, RepoError> {
+        let bad = |error: &dyn std::fmt::Display| bad_ref(prefix.as_bytes(), &error.to_string());
+        let platform = self.inner.references().map_err(|error| bad(&error))?;
+        let mut found = Vec::new();
+        for reference in platform.prefixed(prefix).map_err(|error| bad(&error))? {
+            let reference = reference.map_err(|error| bad(&error))?;
+            if let (Ok(name), Some(id)) = (utf8(reference.name()), reference.try_id()) {
+                found.push((name, oid(&id.detach())));
+            }
+        }
+        Ok(found)
+    }
+
     /// What a revision stands for now: the full id of a commit, tags peeled. Ask once, and carry the id from there on.
     ///
     /// # Errors

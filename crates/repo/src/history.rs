@@ -16,14 +16,29 @@ use crate::object::{Objects, oid};
 /// # Errors
 /// Those of [`Commit::read`] for any commit that was needed: an unknown history is not an answer.
 pub fn is_ancestor(objects: &Objects, ancestor: &Oid, tip: &Oid) -> Result<bool, RepoError> {
+    Ok(reached_from(objects, ancestor, std::slice::from_ref(tip))?.is_some())
+}
+
+/// Which of `tips`, by its index, is `ancestor` or reaches it; `None` when none does. All are walked at once, newest
+/// commits first, each commit once.
+///
+/// # Errors
+/// Those of [`is_ancestor`].
+pub fn reached_from(objects: &Objects, ancestor: &Oid, tips: &[Oid]) -> Result<Option<usize>, RepoError> {
+    if let Some(at) = tips.iter().position(|tip| tip == ancestor) {
+        return Ok(Some(at));
+    }
     let ancestor = objects.parse(ancestor)?;
-    let mut walk = Walk::from(objects, tip)?;
-    while let Some(commit) = walk.next()? {
-        if commit.id == ancestor {
-            return Ok(true);
+    let mut walk = Walk::new(objects);
+    for (at, tip) in tips.iter().enumerate() {
+        walk.enqueue(objects.parse(tip)?, at)?;
+    }
+    while let Some((commit, origin)) = walk.next()? {
+        if commit.parents.contains(&ancestor) {
+            return Ok(Some(origin));
         }
     }
-    Ok(false)
+    Ok(None)
 }
 
 /// The commits that `tip` has and `base` has not, newest first; with no base, all of them.
@@ -42,7 +57,7 @@ pub fn new_commits(objects: &Objects, base: Option<&Oid>, tip: &Oid) -> Result<V
 pub fn merge_base(objects: &Objects, a: &Oid, b: &Oid) -> Result<Option<Oid>, RepoError> {
     let of_a: HashSet<ObjectId> = Walk::from(objects, a)?.collect()?.iter().map(|commit| commit.id).collect();
     let mut walk = Walk::from(objects, b)?;
-    while let Some(commit) = walk.next()? {
+    while let Some((commit, _)) = walk.next()? {
         if of_a.contains(&commit.id) {
             return Ok(Some(oid(&commit.id)));
         }
@@ -50,40 +65,44 @@ pub fn merge_base(objects: &Objects, a: &Oid, b: &Oid) -> Result<Option<Oid>, Re
     Ok(None)
 }
 
-/// All ancestors of a commit, newest first.
+/// All ancestors of some commits, newest first, each with the number of a start that reaches it.
 struct Walk<'a> {
     objects: &'a Objects,
     queue: BinaryHeap<(i64, ObjectId)>,
-    waiting: HashMap<ObjectId, Option<Commit>>,
+    waiting: HashMap<ObjectId, Option<(Commit, usize)>>,
 }
 
 impl<'a> Walk<'a> {
+    fn new(objects: &'a Objects) -> Self {
+        Self { objects, queue: BinaryHeap::new(), waiting: HashMap::new() }
+    }
+
     fn from(objects: &'a Objects, tip: &Oid) -> Result<Self, RepoError> {
-        let mut walk = Self { objects, queue: BinaryHeap::new(), waiting: HashMap::new() };
-        walk.enqueue(objects.parse(tip)?)?;
+        let mut walk = Self::new(objects);
+        walk.enqueue(objects.parse(tip)?, 0)?;
         Ok(walk)
     }
 
-    fn enqueue(&mut self, id: ObjectId) -> Result<(), RepoError> {
+    fn enqueue(&mut self, id: ObjectId, origin: usize) -> Result<(), RepoError> {
         if !self.waiting.contains_key(&id) {
             let commit = Commit::get(self.objects, &id)?;
             self.queue.push((commit.time, id));
-            self.waiting.insert(id, Some(commit));
+            self.waiting.insert(id, Some((commit, origin)));
         }
         Ok(())
     }
 
     /// The next commit. Its parents are read only when the one after it is asked for.
-    fn next(&mut self) -> Result<Option<Commit>, RepoError> {
+    fn next(&mut self) -> Result<Option<(Commit, usize)>, RepoError> {
         let Some((_, id)) = self.queue.pop() else { return Ok(None) };
-        let Some(commit) = self.waiting.get_mut(&id).and_then(Option::take) else { return Ok(None) };
-        commit.parents.iter().try_for_each(|parent| self.enqueue(*parent))?;
-        Ok(Some(commit))
+        let Some((commit, origin)) = self.waiting.get_mut(&id).and_then(Option::take) else { return Ok(None) };
+        commit.parents.iter().try_for_each(|parent| self.enqueue(*parent, origin))?;
+        Ok(Some((commit, origin)))
     }
 
     fn collect(mut self) -> Result<Vec<Commit>, RepoError> {
         let mut commits = Vec::new();
-        while let Some(commit) = self.next()? {
+        while let Some((commit, _)) = self.next()? {
             commits.push(commit);
         }
         Ok(commits)

@@ -129,16 +129,42 @@ impl Objects {
     /// # Errors
     /// [`RepoError::Forged`] when the bytes are a known attack on SHA-1.
     pub fn blob_id(&self, bytes: &[u8]) -> Result<Oid, RepoError> {
-        let hash = gix::objs::compute_hash(self.hash, gix::objs::Kind::Blob, bytes);
-        hash.map(|id| oid(&id)).map_err(|_| RepoError::Forged { id: self.zero() })
+        self.hash_blob(bytes).map(|id| oid(&id))
     }
 
-    pub(crate) fn hash(&self) -> gix::hash::Kind {
+    /// The bytes of the blob `id`, hashed when they are read.
+    ///
+    /// # Errors
+    /// Those of [`Objects::read`]; [`RepoError::WrongKind`].
+    pub fn blob(&self, id: &ObjectId) -> Result<Vec<u8>, RepoError> {
+        self.get_kind(id, Kind::Blob)
+    }
+
+    /// The id a blob with these bytes has, as gix has it.
+    ///
+    /// # Errors
+    /// Those of [`Objects::blob_id`].
+    pub fn hash_blob(&self, bytes: &[u8]) -> Result<ObjectId, RepoError> {
+        let hash = gix::objs::compute_hash(self.hash, gix::objs::Kind::Blob, bytes);
+        hash.map_err(|_| RepoError::Forged { id: self.zero() })
+    }
+
+    /// The indexes of `items` in the order in which their objects are read fastest: that of their places in the packs,
+    /// those that are in no pack last.
+    pub fn order<T>(&self, items: &[T], id: impl Fn(&T) -> ObjectId) -> Vec<usize> {
+        self.layout().order(items, |item| Some(id(item)))
+    }
+
+    /// The hash function of this repository's ids.
+    pub const fn hash(&self) -> gix::hash::Kind {
         self.hash
     }
 
     /// The id as gix has it.
-    pub(crate) fn parse(&self, id: &Oid) -> Result<ObjectId, RepoError> {
+    ///
+    /// # Errors
+    /// [`RepoError::OtherHash`].
+    pub fn parse(&self, id: &Oid) -> Result<ObjectId, RepoError> {
         match ObjectId::from_hex(id.as_str().as_bytes()) {
             Ok(parsed) if parsed.kind() == self.hash => Ok(parsed),
             _ => Err(RepoError::OtherHash(id.clone())),
@@ -238,7 +264,7 @@ fn inflated(inflate: &mut Decompress, stream: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// The id as the rest of the workspace has it.
-pub(crate) fn oid(id: &ObjectId) -> Oid {
+pub fn oid(id: &ObjectId) -> Oid {
     id.to_hex().to_string().try_into().expect("gix writes full, lower-case hex")
 }
 

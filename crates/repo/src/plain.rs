@@ -12,12 +12,12 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use gix::ObjectId;
-use gix::bstr::ByteSlice as _;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, fstat, openat, readlinkat, statat};
 use verdict::Oid;
 
 use crate::difference::{MAX_DEPTH, Side};
 use crate::error::RepoError;
+use crate::name::check_name;
 use crate::object::{Kind, Objects};
 use crate::tree::{Entry, LINK, SUBMODULE, TYPE, Tree};
 
@@ -64,7 +64,7 @@ fn write_tree(objects: &Objects, id: &ObjectId, dir: &Path, depth: usize) -> Res
         return Err(RepoError::TooMany { what: "directories in one another", limit: MAX_DEPTH });
     }
     for entry in &Tree::read(objects, id)?.0 {
-        check_name(entry)?;
+        check_name(&entry.name, entry.mode)?;
         let path = dir.join(std::ffi::OsStr::from_bytes(&entry.name));
         match entry.mode & TYPE {
             LINK => {
@@ -81,15 +81,6 @@ fn write_tree(objects: &Objects, id: &ObjectId, dir: &Path, depth: usize) -> Res
         }
     }
     Ok(())
-}
-
-fn check_name(entry: &Entry) -> Result<(), RepoError> {
-    let options =
-        gix::validate::path::component::Options { protect_windows: false, protect_hfs: true, protect_ntfs: true };
-    let mode = (entry.mode & TYPE == LINK).then_some(gix::validate::path::component::Mode::Symlink);
-    gix::validate::path::component(entry.name.as_bstr(), mode, options)
-        .map(drop)
-        .map_err(|error| RepoError::hostile(&entry.name, error.to_string()))
 }
 
 fn write_file(path: &Path, mode: u32, content: &[u8]) -> Result<(), RepoError> {

@@ -35,7 +35,13 @@ impl Entry {
         oid(&self.id)
     }
 
-    pub(crate) fn is_tree(&self) -> bool {
+    /// The same as gix has it, for who handles many.
+    pub const fn object_id(&self) -> ObjectId {
+        self.id
+    }
+
+    /// A directory: its id names a tree.
+    pub const fn is_tree(&self) -> bool {
         self.mode & TYPE == DIRECTORY
     }
 
@@ -44,9 +50,23 @@ impl Entry {
         matches!(self.mode & TYPE, FILE | LINK)
     }
 
+    /// The mode as Git writes it to an index: one for directories, files, executable files, links and submodules each.
+    pub const fn canonical_mode(&self) -> u32 {
+        canonical(self.mode)
+    }
+
     /// Git's order: as if a directory's name ended in a slash.
     pub(crate) fn order(&self, other: &Self) -> Ordering {
         order((&self.name, self.is_tree()), (&other.name, other.is_tree()))
+    }
+}
+
+/// One mode for each kind of entry, and one more for executable files.
+pub(crate) const fn canonical(mode: u32) -> u32 {
+    match mode & TYPE {
+        FILE if mode & 0o100 != 0 => FILE | 0o755,
+        FILE => FILE | 0o644,
+        kind => kind,
     }
 }
 
@@ -70,7 +90,11 @@ impl Tree {
         Self::read(objects, &objects.parse(id)?)
     }
 
-    pub(crate) fn read(objects: &Objects, id: &ObjectId) -> Result<Self, RepoError> {
+    /// The same by the id as gix has it.
+    ///
+    /// # Errors
+    /// Those of [`Tree::at`].
+    pub fn read(objects: &Objects, id: &ObjectId) -> Result<Self, RepoError> {
         let data = objects.get_kind(id, Kind::Tree)?;
         Self::parse(&data, objects.hash()).map_err(|why| RepoError::Malformed { id: oid(id), kind: "tree", why })
     }

@@ -1,0 +1,118 @@
+//! A whole tree as files, written by two threads in the order in which the packs have the objects.
+
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use repo::Objects;
+use rustix::io::Errno;
+
+use crate::error::WorktreeError;
+use crate::files::{Seen, descend, make_and_open, open_root, shown, write};
+use crate::listing::{Listing, name};
+use crate::lock::Patience;
+
+/// As many as the measurements had: more of them wait for the file system.
+pub(crate) const THREADS: usize = 2;
+/// So many files of a directory are one piece of work.
+const PIECE: usize = 128;
+
+/// Writes every file of `listing` into `root`, an empty directory. Returns what was seen of each, in their order.
+pub(crate) fn build(
+    objects: &Objects,
+    listing: &Listing,
+    root: &Path,
+    patience: &Patience,
+) -> Result<Vec<Seen>, WorktreeError> {
+    let root = open_root(root)?;
+    make_directories(listing, &root)?;
+    let pieces = pieces(objects, listing);
+    let written = in_threads(pieces.len(), objects, |objects, number| {
+        let (directory, items) = &pieces[number];
+        let path = &listing.directories[*directory].path;
+        let dir = descend(&root, path).map_err(WorktreeError::errno(shown(path)))?;
+        let each = items.iter().map(|item| {
+            patience.check()?;
+            Ok((*item, write(objects, &dir, &listing.items[*item])?))
+        });
+        each.collect::<Result<Vec<_>, WorktreeError>>()
+    })?;
+    let mut seen = vec![Seen::default(); listing.items.len()];
+    for (item, found) in written.into_iter().flatten() {
+        seen[item] = found;
+    }
+    Ok(seen)
+}
+
+/// A directory that is there already is an error: on a file system that ignores case it may be another's.
+fn make_directories(listing: &Listing, root: &OwnedFd) -> Result<(), WorktreeError> {
+    let mut open: Vec<(usize, OwnedFd)> = Vec::new();
+    for (number, directory) in listing.directories.iter().enumerate().skip(1) {
+        let failed = |errno: Errno| WorktreeError::errno(shown(&directory.path))(errno);
+        while open.last().is_some_and(|(number, _)| *number != directory.parent) {
+            open.pop();
+        }
+        let parent = open.last().map_or(root, |(_, dir)| dir);
+        let made = make_and_open(parent, name(&directory.path)).map_err(failed)?;
+        open.push((number, made));
+    }
+    Ok(())
+}
+
+/// The items by directory; the directories, and the items of each, in the order in which they are read fastest.
+fn pieces(objects: &Objects, listing: &Listing) -> Vec<(usize, Vec<usize>)> {
+    let mut of_item = vec![0; listing.items.len()];
+    for (number, directory) in listing.directories.iter().enumerate() {
+        directory.items.iter().for_each(|item| of_item[*item] = number);
+    }
+    let mut place: Vec<Option<usize>> = vec![None; listing.directories.len()];
+    let mut pieces: Vec<(usize, Vec<usize>)> = Vec::new();
+    for item in objects.order(&listing.items, |item| item.id) {
+        let directory = of_item[item];
+        match place[directory].filter(|at| pieces[*at].1.len() < PIECE) {
+            Some(at) => pieces[at].1.push(item),
+            None => {
+                place[directory] = Some(pieces.len());
+                pieces.push((directory, vec![item]));
+            }
+        }
+    }
+    pieces
+}
+
+/// Does the work of every number below `count`, each thread with objects of its own. After an error no more is begun.
+pub(crate) fn in_threads<T: Send>(
+    count: usize,
+    objects: &Objects,
+    work: impl Fn(&Objects, usize) -> Result<T, WorktreeError> + Sync,
+) -> Result<Vec<T>, WorktreeError> {
+    let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let run = |objects: Objects| {
+        let mut done = Vec::new();
+        while !stop.load(Ordering::Relaxed) {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            if number >= count {
+                break;
+            }
+            match work(&objects, number) {
+                Ok(result) => done.push(result),
+                Err(error) => {
+                    stop.store(true, Ordering::Relaxed);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(done)
+    };
+    let results = std::thread::scope(|scope| {
+        let run = &run;
+        let threads: Vec<_> = (0..THREADS)
+            .map(|_| {
+                let objects = objects.clone();
+                scope.spawn(move || run(objects))
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().expect("no piece of work panics")).collect::<Vec<_>>()
+    });
+    Ok(results.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+}

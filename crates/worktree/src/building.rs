@@ -1,0 +1,76 @@
+//! A checkout that is not finished: aside, under a lock that tells a crashed build from a living one.
+//!
+//! **Invariant:** what is not published is removed, at the latest by the next run that builds.
+
+use std::path::{Path, PathBuf};
+
+use host::Host;
+
+use crate::error::WorktreeError;
+use crate::lock::{Hold, Lock};
+use crate::template::remove;
+
+const PREFIX: &str = ".building-";
+
+/// A directory that becomes a checkout, or goes.
+pub(crate) struct Building {
+    pub(crate) dir: PathBuf,
+    lock_path: PathBuf,
+    _lock: Lock,
+}
+
+impl Building {
+    /// A name of its own, with nothing there yet.
+    fn named(host: &dyn Host, trees: &Path) -> Result<Self, WorktreeError> {
+        let dir = trees.join(format!("{PREFIX}{}", host.random_hex(8)));
+        let lock_path = dir.with_added_extension("lock");
+        let busy = || WorktreeError::Busy { path: lock_path.clone() };
+        let lock = Lock::take(&lock_path, Hold::Exclusive)?.ok_or_else(busy)?;
+        Ok(Self { dir, lock_path, _lock: lock })
+    }
+
+    /// An empty one.
+    pub(crate) fn new(host: &dyn Host, trees: &Path) -> Result<Self, WorktreeError> {
+        let building = Self::named(host, trees)?;
+        std::fs::create_dir(&building.dir).map_err(WorktreeError::io(&building.dir))?;
+        Ok(building)
+    }
+
+    /// What a slot was, which is no slot any more. The caller holds the slot's lock exclusively.
+    pub(crate) fn adopt(host: &dyn Host, trees: &Path, slot: &Path) -> Result<Self, WorktreeError> {
+        let building = Self::named(host, trees)?;
+        std::fs::rename(slot, &building.dir).map_err(WorktreeError::io(slot))?;
+        Ok(building)
+    }
+
+    /// Makes it the slot. Nothing has that name, and the caller holds the slot's lock exclusively.
+    pub(crate) fn publish(self, slot: &Path) -> Result<(), WorktreeError> {
+        std::fs::rename(&self.dir, slot).map_err(WorktreeError::io(slot))
+    }
+}
+
+impl Drop for Building {
+    fn drop(&mut self) {
+        // What cannot be removed now is removed by the next run.
+        if remove(&self.dir).is_ok() {
+            drop(remove(&self.lock_path));
+        }
+    }
+}
+
+/// Removes what crashed builds left. Returns how many there were.
+pub(crate) fn sweep(trees: &Path) -> Result<usize, WorktreeError> {
+    let mut swept = 0;
+    for entry in std::fs::read_dir(trees).map_err(WorktreeError::io(trees))? {
+        let name = entry.map_err(WorktreeError::io(trees))?.file_name();
+        let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
+        let dir = trees.join(name.strip_suffix(".lock").unwrap_or(name));
+        let lock_path = dir.with_added_extension("lock");
+        if let Some(_lock) = Lock::take(&lock_path, Hold::Exclusive)? {
+            swept += usize::from(dir.exists());
+            remove(&dir)?;
+            remove(&lock_path)?;
+        }
+    }
+    Ok(swept)
+}

@@ -1,0 +1,186 @@
+//! Fetching a mirror by git: one protocol, no configuration but ours, no hook, every object checked.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use host::{Cmd, Host, Output, Status, says_full};
+use review_bundle::{escape, escape_text};
+use rustix::fs::statvfs;
+
+use crate::error::WorktreeError;
+use crate::known_hosts;
+
+/// How long a whole fetch may take.
+const TIME: Duration = Duration::from_secs(900);
+/// How long a connection may take, in seconds.
+const CONNECT_SECONDS: u32 = 20;
+
+/// What an access over the network may need of the program's environment: where the certificates, the proxy, the
+/// passwords of `.netrc` and the agent are.
+const NETWORK: [&str; 14] = [
+    "ALL_PROXY",
+    "GIT_SSL_CAINFO",
+    "HOME",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "NO_PROXY",
+    "SSH_AUTH_SOCK",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+    "TMPDIR",
+    "all_proxy",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+];
+
+/// A repository as the allowlist has it.
+#[derive(Debug, Clone, Copy)]
+pub struct Remote<'a> {
+    /// The canonical URL: https, ssh, or file where the operator allows that.
+    pub url: &'a str,
+    /// The public keys of an SSH server: `TYPE BASE64`.
+    pub ssh_host_keys: &'a [String],
+    /// The file of the private key for SSH; without it the agent's keys and the user's own.
+    pub ssh_identity: Option<&'a str>,
+}
+
+impl Remote<'_> {
+    pub(crate) fn shown(&self) -> String {
+        escape(self.url.as_bytes())
+    }
+
+    pub(crate) fn protocol(&self) -> Result<&'static str, WorktreeError> {
+        let known = ["https", "ssh", "file"].into_iter();
+        let mut named = known.filter(|name| self.url.strip_prefix(name).is_some_and(|rest| rest.starts_with("://")));
+        let is_plain = self.url.bytes().all(|byte| byte.is_ascii_graphic());
+        named.next().filter(|_| is_plain).ok_or_else(|| WorktreeError::Protocol { url: self.shown() })
+    }
+}
+
+/// Brings all branches and tags of `remote` to the mirror in `dir`, and takes away those that the remote no longer has.
+/// `beside` is the path of files of ours for git and ssh.
+pub(crate) fn fetch(host: &dyn Host, remote: &Remote<'_>, dir: &Path, beside: &Path) -> Result<(), WorktreeError> {
+    let protocol = remote.protocol()?;
+    let mut cmd = command(dir, protocol);
+    match protocol {
+        "ssh" => {
+            let known = beside.with_extension("known_hosts");
+            host.write_atomic(&known, pinned(remote)?.as_bytes(), 0o600)?;
+            cmd = cmd.env("GIT_SSH_COMMAND", ssh(&known, remote.ssh_identity)).env("GIT_SSH_VARIANT", "ssh");
+        }
+        "file" => {
+            let config = beside.with_extension("gitconfig");
+            host.write_atomic(&config, safe_directory(remote.url).as_bytes(), 0o600)?;
+            cmd = cmd.env("GIT_CONFIG_GLOBAL", config);
+        }
+        _ => {}
+    }
+    let cmd = cmd.args(["--", remote.url, "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"]);
+    let output = host.run(&cmd)?;
+    if output.success() { Ok(()) } else { Err(explain(remote, dir, &output)) }
+}
+
+fn command(dir: &Path, protocol: &str) -> Cmd {
+    let settings = [
+        "core.hooksPath=/dev/null",
+        "core.fsmonitor=false",
+        "protocol.allow=never",
+        &format!("protocol.{protocol}.allow=always"),
+        "fetch.fsckObjects=true",
+        "transfer.fsckObjects=true",
+        "transfer.bundleURI=false",
+        "fetch.writeCommitGraph=false",
+        "gc.auto=0",
+        "maintenance.auto=false",
+        "http.followRedirects=false",
+        "advice.graftFileDeprecated=false",
+    ];
+    let fetch = [
+        "fetch",
+        "--quiet",
+        "--force",
+        "--prune",
+        "--no-tags",
+        "--no-write-fetch-head",
+        "--no-recurse-submodules",
+        "--no-auto-maintenance",
+        "--no-show-forced-updates",
+        "--upload-pack=git-upload-pack",
+    ];
+    Cmd::new("git")
+        .dir(dir)
+        .inherit(&NETWORK)
+        .env("GIT_DIR", dir)
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_TERMINAL_PROMPT", "0")
+        .env("GIT_NO_REPLACE_OBJECTS", "1")
+        .env("GIT_NO_LAZY_FETCH", "1")
+        .env("GIT_GRAFT_FILE", "/dev/null")
+        .env("LC_ALL", "C")
+        .timeout(TIME)
+        .arg("--no-pager")
+        .args(settings.iter().flat_map(|setting| ["-c", setting]))
+        .args(fetch)
+}
+
+fn pinned(remote: &Remote<'_>) -> Result<String, WorktreeError> {
+    let url = remote.shown();
+    if remote.ssh_host_keys.is_empty() {
+        return Err(WorktreeError::HostKeyMissing { url });
+    }
+    known_hosts::lines(remote.url, remote.ssh_host_keys).ok_or(WorktreeError::HostKeyMalformed { url })
+}
+
+/// The command as the shell reads it, by which git runs it.
+fn ssh(known: &Path, identity: Option<&str>) -> String {
+    let mut command = format!(
+        "ssh -F /dev/null -o BatchMode=yes -o StrictHostKeyChecking=yes -o UserKnownHostsFile={} \
+         -o GlobalKnownHostsFile=/dev/null -o UpdateHostKeys=no -o VerifyHostKeyDNS=no -o ForwardAgent=no \
+         -o ForwardX11=no -o PermitLocalCommand=no -o ConnectTimeout={CONNECT_SECONDS}",
+        // ssh itself splits the value at blanks that are not quoted.
+        quoted(&format!("\"{}\"", known.display())),
+    );
+    if let Some(identity) = identity {
+        _ = write!(command, " -o IdentitiesOnly=yes -o IdentityFile={}", quoted(&format!("\"{identity}\"")));
+    }
+    command
+}
+
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+/// git serves a repository of another owner only if the user's configuration says so.
+fn safe_directory(url: &str) -> String {
+    let path = url.strip_prefix("file://").unwrap_or(url).replace('\\', r"\\").replace('"', "\\\"");
+    format!("[safe]\n\tdirectory = \"{path}\"\n\tdirectory = \"{path}/.git\"\n\tdirectory = \"{path}.git\"\n")
+}
+
+fn explain(remote: &Remote<'_>, dir: &Path, output: &Output) -> WorktreeError {
+    let text = output.stderr_text();
+    let (url, said) = (remote.shown(), escape_text(text.as_bytes()));
+    let has = |words: &[&str]| words.iter().any(|words| text.contains(words));
+    // What the remote lacks is the remote's.
+    let ours = text.lines().filter(|line| !line.starts_with("remote:")).any(says_full);
+    if output.status == Status::Cancelled {
+        WorktreeError::Cancelled
+    } else if ours || statvfs(dir).is_ok_and(|disk| disk.f_blocks > 0 && disk.f_bavail == 0) {
+        WorktreeError::Full(said)
+    } else if has(&["Host key verification failed", "REMOTE HOST IDENTIFICATION HAS CHANGED"]) {
+        WorktreeError::HostKeyMismatch { url, said }
+    } else if has(&[
+        "Permission denied (",
+        "Authentication failed",
+        "could not read Username",
+        "could not read Password",
+    ]) {
+        WorktreeError::Denied { url, said }
+    } else if has(&["fsck error", "fsckObjects", "pack has bad object", "is malformed", "malformed object"]) {
+        WorktreeError::BadObjects { url, said }
+    } else {
+        WorktreeError::Fetch { url, status: output.status.to_string(), said }
+    }
+}

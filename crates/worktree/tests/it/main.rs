@@ -1,0 +1,17 @@
+//! Real git, real sshd, real files.
+
+#![allow(clippy::disallowed_methods, reason = "tests make and break files")]
+#![allow(clippy::unwrap_used, reason = "a fixture that cannot be made fails its test")]
+
+mod bench;
+mod cache;
+mod crash;
+mod disk;
+mod equal;
+mod hostile;
+mod lab;
+mod mirror;
+mod proof;
+mod remote;
+mod ssh;
+mod timer;
