@@ -20,7 +20,16 @@ use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 
 /// Names at the top that are the runner's own.
-pub const RESERVED: [&str; 5] = ["artifact.json", "job.json", "stdout.log", "stderr.log", COPYING];
+pub const RESERVED: [&str; 8] = [
+    "artifact.json",
+    "artifact.json.sha256",
+    "job.json",
+    "stdout.log",
+    "stderr.log",
+    ".died.json",
+    ".scratch",
+    COPYING,
+];
 /// The most refused things that are told one by one.
 pub const MAX_TOLD: usize = 1000;
 

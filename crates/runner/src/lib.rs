@@ -1,13 +1,26 @@
-//! One job from request to `artifact.json`: here what it says and what it leaves.
+//! One job from request to `artifact.json`.
 //!
 //! **Invariant:** nothing that a job wrote is followed, run or believed: names, links, sizes and bytes are hostile.
 
 #![allow(clippy::disallowed_methods, reason = "this crate keeps what a job leaves: it is the boundary to those files")]
 
+pub mod allow;
+mod begun;
 pub mod collect;
+pub mod desk;
+pub mod git_dir;
+mod isolate;
 pub mod logs;
+mod perform;
+pub mod plan;
 pub mod redact;
+mod run;
+pub mod site;
+mod streams;
 
+pub use allow::{Allowed, Wanted, allow};
 pub use collect::{Caps, CollectError, collect};
 pub use logs::{Log, LogError};
 pub use redact::{Secrets, Unfit};
+pub use run::{Asked, Finished, Runner};
+pub use site::Site;

@@ -43,24 +43,24 @@ impl From<LogError> for Failure {
 }
 
 /// The live copy of a log, in pieces.
-pub type Live = Box<dyn FnMut(&[u8]) + Send>;
+pub type Live<'a> = Box<dyn FnMut(&[u8]) + Send + 'a>;
 
 /// The log of one stream.
-pub struct Log {
+pub struct Log<'a> {
     name: String,
     redactor: Redactor,
     kept: Kept,
-    live: Live,
+    live: Live<'a>,
     seen: u64,
 }
 
-impl Log {
+impl<'a> Log<'a> {
     /// Makes the new file `name` in `dir`, for at most `cap` bytes (at least [`MIN_CAP`]). `live` gets all that is said,
     /// without the secrets: bytes, not text, and nothing of them is made safe for a terminal.
     ///
     /// # Errors
     /// [`LogError`], also when there is anything of that name.
-    pub fn create(dir: impl AsFd, name: &str, cap: u64, secrets: Secrets, live: Live) -> Result<Self, LogError> {
+    pub fn create(dir: impl AsFd, name: &str, cap: u64, secrets: Secrets, live: Live<'a>) -> Result<Self, LogError> {
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::APPEND | OFlags::CLOEXEC;
         let file = rustix::fs::openat(dir, name, flags, Mode::RUSR | Mode::WUSR)

@@ -38,8 +38,10 @@ const NETWORK: [&str; 14] = [
 /// A repository as the allowlist has it.
 #[derive(Debug, Clone, Copy)]
 pub struct Remote<'a> {
-    /// The canonical URL: https, ssh, or file where the operator allows that.
+    /// The canonical URL: https, http, ssh, or file, whichever of them the allowlist takes.
     pub url: &'a str,
+    /// The same as git is given it, since not every server takes the canonical form.
+    pub fetch: &'a str,
     /// The public keys of an SSH server: `TYPE BASE64`.
     pub ssh_host_keys: &'a [String],
     /// The file of the private key for SSH; without it the agent's keys and the user's own.
@@ -52,9 +54,9 @@ impl Remote<'_> {
     }
 
     pub(crate) fn protocol(&self) -> Result<&'static str, WorktreeError> {
-        let known = ["https", "ssh", "file"].into_iter();
+        let known = ["https", "http", "ssh", "file"].into_iter();
         let mut named = known.filter(|name| self.url.strip_prefix(name).is_some_and(|rest| rest.starts_with("://")));
-        let is_plain = self.url.bytes().all(|byte| byte.is_ascii_graphic());
+        let is_plain = [self.url, self.fetch].iter().all(|url| url.bytes().all(|byte| byte.is_ascii_graphic()));
         named.next().filter(|_| is_plain).ok_or_else(|| WorktreeError::Protocol { url: self.shown() })
     }
 }
@@ -77,7 +79,7 @@ pub(crate) fn fetch(host: &dyn Host, remote: &Remote<'_>, dir: &Path, beside: &P
         }
         _ => {}
     }
-    let cmd = cmd.args(["--", remote.url, "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"]);
+    let cmd = cmd.args(["--", remote.fetch, "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"]);
     let output = host.run(&cmd)?;
     if output.success() { Ok(()) } else { Err(explain(remote, dir, &output)) }
 }

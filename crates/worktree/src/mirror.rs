@@ -73,13 +73,14 @@ impl<'a> Mirrors<'a> {
             self.fetch(remote, format, &place)?;
             found = admit(&place.dir, remote, sha, branches);
         }
-        let (repo, Admitted { commit, branch }) = found?;
+        let (repo, Admitted { commit, branch, tip }) = found?;
         self.pin(&place.dir, sha)?;
         let objects = repo.objects().clone();
         Ok(Pinned {
             commit: sha.clone(),
             tree: commit.tree(),
             branch,
+            tip,
             mirror: place.name,
             objects,
             objects_dir: place.dir.join("objects"),
@@ -132,8 +133,8 @@ fn admit(dir: &Path, remote: &Remote<'_>, sha: &Oid, branches: &[String]) -> Res
     let (names, tips): (Vec<String>, Vec<Oid>) = allowed(&repo, branches)?.into_iter().unzip();
     match reached_from(repo.objects(), sha, &tips)? {
         Some(at) => {
-            let branch = names[at].clone();
-            Ok((repo, Admitted { commit, branch }))
+            let (branch, tip) = (names[at].clone(), tips[at].clone());
+            Ok((repo, Admitted { commit, branch, tip }))
         }
         None => {
             let branches = escape(branches.join(", ").as_bytes());

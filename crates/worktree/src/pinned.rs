@@ -12,6 +12,7 @@ pub struct Pinned {
     pub(crate) commit: Oid,
     pub(crate) tree: Oid,
     pub(crate) branch: String,
+    pub(crate) tip: Oid,
     pub(crate) mirror: String,
     pub(crate) objects: Objects,
     pub(crate) objects_dir: PathBuf,
@@ -35,6 +36,11 @@ impl Pinned {
         &self.branch
     }
 
+    /// Where that branch was in the mirror.
+    pub const fn tip(&self) -> &Oid {
+        &self.tip
+    }
+
     /// The mirror's name: the first half of the SHA-256 of the canonical URL.
     pub fn mirror(&self) -> &str {
         &self.mirror
@@ -55,4 +61,5 @@ impl Pinned {
 pub(crate) struct Admitted {
     pub(crate) commit: Commit,
     pub(crate) branch: String,
+    pub(crate) tip: Oid,
 }

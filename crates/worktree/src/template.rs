@@ -3,8 +3,8 @@
 //! **Invariant:** after [`check`] said so or [`restore`] ran, the mirror has nothing but this crate's settings, objects,
 //! refs and the URL it is of.
 
-use std::fs::{DirBuilder, symlink_metadata};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::fs::{DirBuilder, Permissions, symlink_metadata};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use host::Host;
@@ -15,6 +15,9 @@ use crate::error::WorktreeError;
 const HEAD: &str = "ref: refs/heads/main\n";
 /// All that a mirror has; `url` is ours.
 const NAMES: [&str; 6] = ["HEAD", "config", "objects", "packed-refs", "refs", "url"];
+
+/// The mode of the directory of objects.
+const OBJECTS: u32 = 0o755;
 
 /// The hash function of a repository's ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +35,8 @@ pub(crate) struct Template<'a> {
 }
 
 impl Template<'_> {
-    /// A push has every URL turned into one that no protocol is allowed for.
+    /// A push has every URL turned into one that no protocol is allowed for. Objects are for every user: a job may be
+    /// another one, and finds nothing but them.
     fn config(&self) -> String {
         let (version, format) = match self.format {
             Format::Sha1 => (0, ""),
@@ -40,7 +44,7 @@ impl Template<'_> {
         };
         format!(
             "[core]\n\trepositoryformatversion = {version}\n\tbare = true\n\tfilemode = true\n\thooksPath = /dev/null\n\
-             \tfsmonitor = false\n\tlogAllRefUpdates = false\n\tcommitGraph = false\n\tmultiPackIndex = false\n\
+             \tfsmonitor = false\n\tsharedRepository = 0644\n\tlogAllRefUpdates = false\n\tcommitGraph = false\n\tmultiPackIndex = false\n\
              {format}[gc]\n\tauto = 0\n[maintenance]\n\tauto = false\n[protocol]\n\tallow = never\n\
              [receive]\n\tdenyCurrentBranch = refuse\n[url \"DISABLED:\"]\n\tpushInsteadOf = \"\"\n"
         )
@@ -58,8 +62,9 @@ impl Template<'_> {
         }
         let is_ours = |(name, bytes): &(&str, String)| read(&self.dir.join(name)).as_ref() == Some(bytes);
         let is_dir = |name: &&str| symlink_metadata(self.dir.join(name)).is_ok_and(|found| found.is_dir());
+        let is_open = symlink_metadata(self.dir.join("objects")).is_ok_and(|found| found.mode() & 0o777 == OBJECTS);
         let is_gone = symlink_metadata(self.dir.join("objects/info")).is_err();
-        let named = is_gone && self.ours().iter().all(is_ours) && ["objects", "refs"].iter().all(is_dir);
+        let named = is_gone && is_open && self.ours().iter().all(is_ours) && ["objects", "refs"].iter().all(is_dir);
         Ok(named && self.others()?.is_empty())
     }
 
@@ -79,8 +84,8 @@ impl Template<'_> {
         }
         self.others()?.iter().try_for_each(|path| remove(path))?;
         remove(&self.dir.join("objects/info"))?;
-        for name in ["objects", "refs"] {
-            make_real_dir(&self.dir.join(name))?;
+        for (name, mode) in [("objects", OBJECTS), ("refs", 0o700)] {
+            make_real_dir(&self.dir.join(name), mode)?;
         }
         for (name, bytes) in self.ours() {
             let path = self.dir.join(name);
@@ -147,11 +152,12 @@ pub(crate) fn remove(path: &Path) -> Result<(), WorktreeError> {
     }
 }
 
-fn make_real_dir(path: &Path) -> Result<(), WorktreeError> {
+fn make_real_dir(path: &Path, mode: u32) -> Result<(), WorktreeError> {
     if !symlink_metadata(path).is_ok_and(|found| found.is_dir()) {
         remove(path)?;
     }
-    make_dir(path)
+    make_dir(path)?;
+    std::fs::set_permissions(path, Permissions::from_mode(mode)).map_err(WorktreeError::io(path))
 }
 
 /// Makes a directory for this user alone, and those it is in.

@@ -72,7 +72,7 @@ impl Lab {
 
     pub(crate) fn provide_on(&self, sha: &Oid, branches: &[&str]) -> Result<Pinned, WorktreeError> {
         let url = self.url();
-        let remote = Remote { url: &url, ssh_host_keys: &[], ssh_identity: None };
+        let remote = Remote { url: &url, fetch: &url, ssh_host_keys: &[], ssh_identity: None };
         let branches: Vec<String> = branches.iter().map(ToString::to_string).collect();
         Mirrors::new(&self.host, &self.state(), Patience::default()).provide(&remote, sha, &branches)
     }

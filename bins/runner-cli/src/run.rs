@@ -1,0 +1,43 @@
+//! What each command does.
+
+use std::process::ExitCode;
+
+use cli::Context;
+use outcome::{Exit, Failure};
+use runner::{Asked, Runner, Site, Wanted, allow};
+
+use crate::args::{Action, Allow, Args, Run};
+
+/// The running program, also where it was replaced or removed meanwhile.
+const SELF: &str = "/proc/self/exe";
+
+pub(crate) fn run(args: Args, cx: &Context) -> Result<ExitCode, Failure> {
+    match args.action {
+        Action::Run(run) => job(run, cx),
+        Action::Allow(repository) => allowed(repository, cx),
+    }
+}
+
+fn job(args: Run, cx: &Context) -> Result<ExitCode, Failure> {
+    let site = Site::find(&cx.host, args.place.configs, args.place.state)?;
+    let program = std::path::Path::new(SELF).canonicalize();
+    let program = program.map_err(|error| Failure::not_ready("own-path", error.to_string(), "mount /proc"))?;
+    let live = |stream, bytes: &[u8]| cx.console.hand_on(stream, bytes);
+    let runner =
+        Runner { host: &cx.host, site: &site, program: &program, trees: args.trees, live: &live, cancel: &cx.cancel };
+    let asked = Asked { job: args.job, repo: args.repo, sha: args.sha, params: args.params.into_iter().collect() };
+    let finished = runner.run(&asked)?;
+    if cx.console.json() {
+        cx.console.object(&finished)?;
+    } else {
+        cx.console.note(&finished.to_string());
+    }
+    Ok(finished.exit.into())
+}
+
+fn allowed(args: Allow, cx: &Context) -> Result<ExitCode, Failure> {
+    let site = Site::find(&cx.host, args.place.configs, args.place.state)?;
+    let wanted = Wanted { place: args.repository, name: args.name, branches: args.branches };
+    cx.console.result(&allow(&cx.host, &site, &wanted)?)?;
+    Ok(Exit::Done.into())
+}

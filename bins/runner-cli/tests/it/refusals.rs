@@ -1,0 +1,134 @@
+//! Requests and configurations that are refused, and jobs that could not be run.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use insta::assert_snapshot;
+
+use crate::stage::{As, Said, Stage, told};
+
+const HELLO: &str = "[jobs.hello]\nargv = [\"echo\", \"hello\"]\ntimeout_sec = 60\n";
+
+fn text(said: &Said) -> String {
+    format!("exit {}\n{}", said.code.unwrap(), said.stderr)
+}
+
+#[test]
+fn help() {
+    let stage = Stage::new(HELLO);
+    for command in [&["--help"][..], &["run", "--help"], &["allow", "--help"]] {
+        let said = std::process::Command::new(stage.program()).args(command).output().unwrap();
+        let name = command.join("-").replace("--", "");
+        insta::with_settings!({snapshot_suffix => name}, { assert_snapshot!(String::from_utf8(said.stdout).unwrap()) });
+    }
+}
+
+#[test]
+fn j02_j03_j06_everything_that_is_wrong_with_a_request_is_told_at_once_and_no_job_begins() {
+    let stage = Stage::new(HELLO);
+    let said = stage.runner(&["run", "helo", "--repo", "../../x", "--sha", "main", "--param", "since_sha=--output=F"]);
+    assert_snapshot!(text(&said), @r"
+    exit 1
+    not-admitted: there is no job `helo` (did you mean `hello`?); known: hello
+    the repository `../../x` is not a name (letters, digits, `.`, `_` and `-`, a letter or digit first, at most 64)
+    sha `main` is a name, not an id: 40 or 64 lower-case hex digits
+    next: mend each of the reasons, then ask again
+    ");
+    assert!(stage.job_dirs().is_empty());
+}
+
+#[test]
+fn j06_a_commit_that_no_allowed_branch_has_is_refused() {
+    let stage = Stage::new(HELLO);
+    stage.git(&["switch", "-q", "-c", "other"]);
+    let elsewhere = stage.commit("elsewhere");
+    let unknown = "0123456789".repeat(4);
+    for sha in [&elsewhere, &unknown] {
+        let said = stage.runner(&["run", "hello", "--repo", "project", "--sha", sha]);
+        assert_eq!((said.code, said.stdout.as_str()), (Some(1), ""), "{}", said.stderr);
+        assert_eq!(stage.newest()["status"], "error");
+    }
+    let classes: Vec<String> = stage
+        .job_dirs()
+        .iter()
+        .map(|dir| {
+            let artifact: serde_json::Value =
+                serde_json::from_slice(&fs::read(dir.join("artifact.json")).unwrap()).unwrap();
+            artifact["class"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    assert_eq!(classes, ["not-on-allowed-branch", "commit-unknown"]);
+}
+
+#[test]
+fn an_allowlist_that_others_can_write_decides_nothing() {
+    let stage = Stage::new(HELLO);
+    let file = stage.path("configs/repo_allowlist.toml");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o666)).unwrap();
+    let said = stage.job("hello");
+    assert_eq!(said.code, Some(3));
+    assert!(said.stderr.starts_with("config-unsafe: "), "{}", said.stderr);
+    fs::remove_file(&file).unwrap();
+    std::os::unix::fs::symlink("/dev/null", &file).unwrap();
+    assert!(stage.job("hello").stderr.contains("is no regular file"));
+    fs::remove_file(&file).unwrap();
+    assert!(stage.job("hello").stderr.starts_with("no-repos: "));
+}
+
+#[test]
+fn a_repository_is_allowed_once_and_a_name_means_one() {
+    let stage = Stage::new(HELLO);
+    let said = stage.runner(&["allow", "../project/.", "--name", "other"]);
+    assert!(said.stdout.starts_with("project was allowed before: "), "{}", said.stdout);
+    let said = stage.runner(&["allow", "git@github.com:me/project.git"]);
+    assert_eq!(said.code, Some(1));
+    assert!(said.stderr.starts_with("name-taken: "), "{}", said.stderr);
+    let said = stage.runner(&[
+        "allow",
+        "git@github.com:me/project.git",
+        "--name",
+        "theirs",
+        "--branch",
+        "release/*",
+        "--branch",
+        "main",
+    ]);
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+    let written = fs::read_to_string(stage.path("configs/repo_allowlist.toml")).unwrap();
+    assert_snapshot!(written.replace(stage.path("").to_str().unwrap(), "/stage/"), @r#"
+    # The repositories that jobs may run on: runner allow DIR-OR-URL
+    schema = 1
+
+    [repos."project"]
+    url = "file:///stage/project"
+    allowed_branches = ["main"]
+    default_branch = "main"
+
+    [repos."theirs"]
+    url = "git@github.com:me/project.git"
+    allowed_branches = ["release/*", "main"]
+    default_branch = "main"
+    "#);
+    let said = stage.runner(&["allow", "ext::sh -c id"]);
+    assert_eq!(said.code, Some(2));
+    assert!(said.stderr.starts_with("bad-url: "), "{}", said.stderr);
+}
+
+#[test]
+fn a_program_that_is_not_there_is_said_so() {
+    let stage = Stage::new("[jobs.nothing]\nargv = [\"no-such-program\"]\ntimeout_sec = 60\n");
+    let said = stage.job("nothing");
+    assert_eq!(said.code, Some(1));
+    assert_snapshot!(told(&stage.newest()), @"error -1 job-not-startable: the job's program no-such-program cannot be started: No such file or directory (os error 2)");
+}
+
+#[test]
+fn j12_a_job_is_refused_below_the_policy_s_level() {
+    let stage = Stage::by(As::Confined, HELLO);
+    let said = stage.job("hello");
+    assert_eq!((said.code, said.stdout.as_str()), (Some(3), ""));
+    assert_eq!(stage.newest()["class"], "isolation-missing");
+    stage.jobs(&format!("[sandbox]\nmin_level = \"L1\"\n{HELLO}"));
+    stage.job("hello");
+    assert_eq!(stage.newest()["class"], "isolation-too-weak");
+}

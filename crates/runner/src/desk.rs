@@ -1,0 +1,227 @@
+//! The directory of one job, from its beginning to its artifact.json.
+//!
+//! While a job runs, a marker `running/<id>` is locked by the process that runs it. A marker that nobody locks is of a
+//! process that died: the next run finishes the job with the artifact.json that was written for that case before it
+//! began.
+//!
+//! **Invariant:** artifact.json is written last; a job that has one is finished, whatever else is there.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::ErrorKind;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use host::{Host, HostError};
+use job::{Artifact, Id, Invalid, Record};
+use outcome::Failure;
+use rustix::fs::{FlockOperation, flock};
+use sha2::{Digest as _, Sha256};
+
+use crate::begun::time;
+
+/// What was asked for, and who works on it.
+const RECORD: &str = "job.json";
+/// The proof of a job whose runner died.
+const DIED: &str = ".died.json";
+/// The proof.
+pub const ARTIFACT: &str = "artifact.json";
+/// The proof's SHA-256, as `sha256sum --check` reads it.
+const DIGEST: &str = "artifact.json.sha256";
+
+/// One job's directory, held by the process that runs the job.
+#[derive(Debug)]
+pub struct Desk {
+    dir: PathBuf,
+    marker: PathBuf,
+    _lock: File,
+}
+
+impl Desk {
+    /// Makes the directory `jobs/<id>` below `state`, and writes there job.json and what is to be said of the job should
+    /// this process die.
+    ///
+    /// # Errors
+    /// Those of the machine.
+    pub fn open(host: &dyn Host, state: &Path, record: &Record, died: &Artifact) -> Result<Self, Failure> {
+        let (marker, dir) =
+            (state.join("running").join(record.job_id.as_str()), state.join("jobs").join(record.job_id.as_str()));
+        for parent in [&marker, &dir].into_iter().filter_map(|path| path.parent()) {
+            private_dirs(parent)?;
+        }
+        let lock = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&marker).map_err(io(&marker))?;
+        flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|errno| io(&marker)(errno.into()))?;
+        DirBuilder::new().mode(0o700).create(&dir).map_err(io(&dir))?;
+        host.write_atomic(&dir.join(RECORD), record.to_json().map_err(|error| invalid(&error))?.as_bytes(), 0o600)?;
+        host.write_atomic(&dir.join(DIED), died.to_json().map_err(|error| invalid(&error))?.as_bytes(), 0o600)?;
+        Ok(Self { dir, marker, _lock: lock })
+    }
+
+    /// Where everything of the job goes.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Finishes the job: writes artifact.json, after its digest.
+    ///
+    /// # Errors
+    /// Those of the machine: the job is not finished then.
+    pub fn close(self, host: &dyn Host, artifact: &Artifact) -> Result<(), Failure> {
+        finish(host, &self.dir, artifact)?;
+        Ok(host.remove(&self.marker)?)
+    }
+}
+
+fn finish(host: &dyn Host, dir: &Path, artifact: &Artifact) -> Result<(), Failure> {
+    let text = artifact.to_json().map_err(|error| invalid(&error))?;
+    let digest: String = Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect();
+    host.write_atomic(&dir.join(DIGEST), format!("{digest}  {ARTIFACT}\n").as_bytes(), 0o600)?;
+    host.write_atomic(&dir.join(ARTIFACT), text.as_bytes(), 0o600)?;
+    Ok(host.remove(&dir.join(DIED))?)
+}
+
+/// Finishes every job whose marker nobody locks. Returns their ids.
+///
+/// # Errors
+/// Those of the machine.
+pub fn sweep(host: &dyn Host, state: &Path) -> Result<Vec<Id>, Failure> {
+    let running = state.join("running");
+    let entries = match fs::read_dir(&running) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(io(&running))?,
+    };
+    let mut ended = Vec::new();
+    for entry in entries {
+        let marker = entry.map_err(io(&running))?.path();
+        // Another run may have finished the job since the directory was read.
+        let Ok(lock) = File::open(&marker) else { continue };
+        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+            continue;
+        }
+        let id = marker.file_name().and_then(|name| name.to_str()?.parse::<Id>().ok());
+        if let Some(id) = id
+            && bury(host, &state.join("jobs").join(id.as_str()))?
+        {
+            ended.push(id);
+        }
+        host.remove(&marker)?;
+    }
+    Ok(ended)
+}
+
+/// Finishes a job whose runner died. Says whether it had begun and not ended.
+fn bury(host: &dyn Host, dir: &Path) -> Result<bool, Failure> {
+    if host.stat(&dir.join(ARTIFACT))?.is_some() {
+        host.remove(&dir.join(DIED))?;
+        return Ok(false);
+    }
+    let Some(died) = host.read(&dir.join(DIED))? else { return Ok(false) };
+    let mut died = Artifact::parse(&died).map_err(|error| invalid(&error))?;
+    died.finished_at = time(host)?.max(died.started_at);
+    died.duration_ms = died.finished_at.as_millis().abs_diff(died.started_at.as_millis());
+    finish(host, dir, &died)?;
+    Ok(true)
+}
+
+fn private_dirs(path: &Path) -> Result<(), Failure> {
+    Ok(DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io(path))?)
+}
+
+fn invalid(error: &Invalid) -> Failure {
+    Failure::bug("bad-record", error.to_string(), "report this with the command you ran")
+}
+
+fn io(path: &Path) -> impl FnOnce(std::io::Error) -> HostError {
+    let path = path.to_owned();
+    |source| HostError::Io { path, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use host::Local;
+    use job::{Request, Status, Worker};
+    use tempfile::TempDir;
+
+    use super::*;
+
+    const ID: &str = "20260131T235959123Z-0123456789abcdef";
+
+    fn record() -> Record {
+        Record {
+            schema: job::record::SCHEMA,
+            job_id: ID.parse().unwrap(),
+            request: Request {
+                job_type: "hello".into(),
+                repo_name: "project".into(),
+                sha: "a".repeat(40),
+                params: BTreeMap::new(),
+            },
+            runner: Some(Worker { pid: 1, started: 1, boot_id: "x".into() }),
+            state: Status::Running,
+            started_at: Some("2026-01-31T23:59:59.123Z".parse().unwrap()),
+        }
+    }
+
+    /// What is to be said of a job whose runner died.
+    fn died() -> Artifact {
+        Artifact::parse(include_bytes!("../tests/samples/died.json")).unwrap()
+    }
+
+    fn artifact(state: &Path) -> Option<Artifact> {
+        let bytes = fs::read(state.join("jobs").join(ID).join(ARTIFACT)).ok()?;
+        Some(Artifact::parse(&bytes).unwrap())
+    }
+
+    #[test]
+    fn j19_a_job_whose_runner_died_is_finished_once() {
+        let (host, state) = (Local::new(), TempDir::new().unwrap());
+        let desk = Desk::open(&host, state.path(), &record(), &died()).unwrap();
+        assert!(sweep(&host, state.path()).unwrap().is_empty(), "its runner lives");
+        drop(desk);
+        let ended = sweep(&host, state.path()).unwrap();
+        assert_eq!(ended.iter().map(Id::as_str).collect::<Vec<_>>(), [ID]);
+        let artifact = artifact(state.path()).unwrap();
+        assert_eq!((artifact.class.as_deref(), artifact.exit_code), (Some("interrupted"), -1));
+        assert!(artifact.finished_at > artifact.started_at);
+        assert!(sweep(&host, state.path()).unwrap().is_empty());
+    }
+
+    #[test]
+    fn j19_killed_at_every_step_a_job_is_finished_or_was_never_begun() {
+        let host = Local::new();
+        // What is there after each step of beginning and ending a job, when the runner is killed behind it.
+        let steps: [&[&str]; 5] = [
+            &[],
+            &["job.json"],
+            &["job.json", DIED],
+            &["job.json", DIED, DIGEST],
+            &["job.json", DIED, DIGEST, ARTIFACT],
+        ];
+        for there in steps {
+            let state = TempDir::new().unwrap();
+            drop(Desk::open(&host, state.path(), &record(), &died()).unwrap());
+            let dir = state.path().join("jobs").join(ID);
+            let all = died().to_json().unwrap();
+            fs::write(dir.join(DIGEST), "x").unwrap();
+            fs::write(dir.join(ARTIFACT), &all).unwrap();
+            for name in [RECORD, DIED, DIGEST, ARTIFACT].iter().filter(|name| !there.contains(name)) {
+                fs::remove_file(dir.join(name)).unwrap();
+            }
+            sweep(&host, state.path()).unwrap();
+            let marker = state.path().join("running").join(ID);
+            assert!(!marker.exists(), "{there:?}");
+            assert_eq!(artifact(state.path()).is_some(), there.contains(&DIED), "{there:?}");
+            assert!(!dir.join(DIED).exists(), "{there:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_job_is_cleared_away() {
+        let (host, state) = (Local::new(), TempDir::new().unwrap());
+        fs::create_dir(state.path().join("running")).unwrap();
+        fs::write(state.path().join("running/nonsense"), "").unwrap();
+        assert!(sweep(&host, state.path()).unwrap().is_empty());
+        assert!(!state.path().join("running/nonsense").exists());
+    }
+}
