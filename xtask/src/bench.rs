@@ -6,6 +6,7 @@ mod pair;
 mod run;
 mod scene;
 mod table;
+mod worktree;
 
 use std::time::Duration;
 
@@ -25,8 +26,10 @@ pub(crate) struct Arguments {
 #[derive(Subcommand)]
 enum Subject {
     /// Review bundles against `git diff`, the gate against `git rev-parse`, start-up against `true`
-    Ship(ShipArguments),
-    /// Runs a program and prints the most memory that it or a child of it held, in KiB
+    Ship(Measuring),
+    /// Whole jobs against worktrees that git makes, the sandbox against bubblewrap; needs root
+    Worktree(worktree::Arguments),
+    /// Runs a program and prints what it and its children took: the peak in KiB, processors in microseconds
     #[command(hide = true)]
     Peak {
         #[arg(trailing_var_arg = true, required = true)]
@@ -34,8 +37,9 @@ enum Subject {
     },
 }
 
+/// How pairs are measured.
 #[derive(Args)]
-struct ShipArguments {
+struct Measuring {
     /// One JSON object a row instead of the table
     #[arg(long)]
     json: bool,
@@ -54,20 +58,34 @@ struct ShipArguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     match &arguments.subject {
         Subject::Peak { argv } => run::peak(argv),
-        Subject::Ship(arguments) => ship(&Workshop::open()?, arguments),
+        Subject::Ship(measuring) => ship(&Workshop::open()?, measuring),
+        Subject::Worktree(arguments) => worktree::run(&Workshop::open()?, arguments),
     }
 }
 
-fn ship(workshop: &Workshop, arguments: &ShipArguments) -> Result<(), Failure> {
+fn ship(workshop: &Workshop, measuring: &Measuring) -> Result<(), Failure> {
     let installed = Installed::build(workshop)?;
-    let rows: Vec<table::Row> = pairs(workshop, &installed, &arguments.only)?
-        .iter()
-        .map(|pair| table::Row::of(pair, pair.measure(Duration::from_secs(arguments.seconds))))
-        .inspect(|row| if arguments.json { println!("{}", row.json()) } else { eprintln!("measured {}", row.name) })
-        .collect();
-    if !arguments.json {
-        print!("{}", table::show(&rows));
+    measuring.show(&pairs(workshop, &installed, &measuring.only)?)
+}
+
+impl Measuring {
+    /// Measures `pairs` and prints their rows.
+    ///
+    /// # Errors
+    /// Refused when a pair could not be measured.
+    fn show(&self, pairs: &[Pair]) -> Result<(), Failure> {
+        let measured = pairs.iter().map(|pair| table::Row::of(pair, pair.measure(Duration::from_secs(self.seconds))));
+        let rows: Vec<table::Row> = measured
+            .inspect(|row| if self.json { println!("{}", row.json()) } else { eprintln!("measured {}", row.name) })
+            .collect();
+        if !self.json {
+            print!("{}", table::show(&rows));
+        }
+        judged(&rows)
     }
+}
+
+fn judged(rows: &[table::Row]) -> Result<(), Failure> {
     match rows.iter().filter(|row| row.measured.is_err()).count() {
         0 => Ok(()),
         n => Err(Failure::refused("not-measured", format!("{n} pairs could not be measured"), "see their rows above")),

@@ -49,7 +49,7 @@ const STEPS: [Step; 10] = [
     Step { name: "snapshots", run: unreferenced_snapshots },
     Step { name: "doctests", run: doctests },
     Step { name: "documentation", run: documentation },
-    Step { name: "demo", run: |workshop| demo::run(workshop, &demo::Arguments::default()) },
+    Step { name: "demo", run: demo::all },
 ];
 
 const FULL_STEPS: [Step; 6] = [

@@ -36,7 +36,7 @@ enum Task {
     Tidy,
     /// Measure whole programs beside what a user would run instead
     Bench(bench::Arguments),
-    /// Show the whole way in a temporary directory: no key, no network
+    /// Show what this does in a temporary directory: no key, no network
     Demo(demo::Arguments),
     /// Take this repository's branch from commit to push
     Ship(programs::Passed),

@@ -29,13 +29,15 @@ const FULL: [CargoTool; 4] = [
 ];
 
 /// Real parts that come from Debian's packages: programs of each, and how the packages are called.
-const PACKAGED: [Packaged; 2] = [
+const PACKAGED: [Packaged; 3] = [
     // A Secret Service, that the tests of the keyring start on a bus of their own.
     Packaged {
         purpose: "keyring",
         programs: &["gnome-keyring-daemon", "dbus-run-session"],
         packages: &["gnome-keyring", "dbus"],
     },
+    // What jobs of the tests are written in: they see the programs below /usr and no others.
+    Packaged { purpose: "python", programs: &["/usr/bin/python3"], packages: &["python3"] },
     // A server and a client, for a remote over SSH on loopback.
     Packaged { purpose: "ssh", programs: &["/usr/sbin/sshd", "ssh"], packages: &["openssh-server", "openssh-client"] },
 ];

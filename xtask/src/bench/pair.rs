@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::run::Run;
+use super::run::{Run, Usage};
 
 /// Fewer runs than this say nothing of a median.
 const LEAST: usize = 7;
@@ -22,7 +22,7 @@ pub(super) struct Pair {
 pub(super) struct Seen {
     pub(super) median: Duration,
     pub(super) least: Duration,
-    pub(super) peak_kib: u64,
+    pub(super) usage: Usage,
 }
 
 pub(super) struct Measured {
@@ -66,6 +66,6 @@ impl Pair {
 impl Seen {
     fn of(mut times: Vec<Duration>, run: &Run) -> Result<Self, String> {
         times.sort();
-        Ok(Self { median: times[times.len() / 2], least: times[0], peak_kib: run.peak()? })
+        Ok(Self { median: times[times.len() / 2], least: times[0], usage: run.usage()? })
     }
 }

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike as _;
 use outcome::Failure;
 
 use crate::workshop::unusable;
@@ -18,11 +19,19 @@ pub(super) struct Run {
     pub(super) dir: PathBuf,
     /// A file with what it reads.
     pub(super) stdin: Option<PathBuf>,
+    /// What is run before each time, without being measured.
+    pub(super) before: Option<Box<Run>>,
 }
 
 impl Run {
     pub(super) fn new(program: impl Into<PathBuf>, dir: impl Into<PathBuf>, args: &[&str]) -> Self {
-        Self { program: program.into(), args: args.iter().map(OsString::from).collect(), dir: dir.into(), stdin: None }
+        let args = args.iter().map(OsString::from).collect();
+        Self { program: program.into(), args, dir: dir.into(), stdin: None, before: None }
+    }
+
+    /// The same, with `before` run before each time, without being measured.
+    pub(super) fn after(self, before: Self) -> Self {
+        Self { before: Some(Box::new(before)), ..self }
     }
 
     /// The wall time from before the start to after the end.
@@ -30,6 +39,7 @@ impl Run {
     /// # Errors
     /// Why it could not be started, or how it ended when not with exit code 0.
     pub(super) fn time(&self) -> Result<Duration, String> {
+        self.before.as_ref().map(|before| before.time()).transpose()?;
         let mut command = self.command(Command::new(&self.program))?;
         command.args(&self.args).stdout(Stdio::null()).stderr(Stdio::null());
         let start = Instant::now();
@@ -38,17 +48,17 @@ impl Run {
         if status.success() { Ok(elapsed) } else { Err(format!("{}: {status}", self.program.display())) }
     }
 
-    /// The most memory that it or a child of it held, in KiB; never less than what this program itself holds, since a
-    /// child begins as a copy of it.
+    /// The most memory that it or a child of it held, and the time of processors that they took.
     ///
     /// # Errors
     /// Why it could not be run.
-    pub(super) fn peak(&self) -> Result<u64, String> {
+    pub(super) fn usage(&self) -> Result<Usage, String> {
+        self.before.as_ref().map(|before| before.time()).transpose()?;
         let this = std::env::current_exe().map_err(|e| e.to_string())?;
         let mut command = self.command(Command::new(this))?;
         command.args(["bench", "peak", "--"]).arg(&self.program).args(&self.args).stderr(Stdio::null());
         let output = command.output().map_err(|e| e.to_string())?;
-        String::from_utf8_lossy(&output.stdout).trim().parse().map_err(|_| "its memory could not be measured".into())
+        Usage::parse(&String::from_utf8_lossy(&output.stdout)).ok_or_else(|| "its memory could not be measured".into())
     }
 
     fn command(&self, mut command: Command) -> Result<Command, String> {
@@ -63,7 +73,23 @@ impl Run {
     }
 }
 
-/// Runs `argv` with this program's standard input and prints the peak of its children, in KiB.
+/// What a program took.
+#[derive(Clone, Copy)]
+pub(super) struct Usage {
+    /// Never less than what this program itself holds, since a child begins as a copy of it.
+    pub(super) peak_kib: u64,
+    pub(super) cpu: Duration,
+}
+
+impl Usage {
+    fn parse(text: &str) -> Option<Self> {
+        let (peak, cpu) = text.trim().split_once(' ')?;
+        Some(Self { peak_kib: peak.parse().ok()?, cpu: Duration::from_micros(cpu.parse().ok()?) })
+    }
+}
+
+/// Runs `argv` with this program's standard input and prints what its children took: the peak in KiB and the time of
+/// processors in microseconds.
 pub(super) fn peak(argv: &[OsString]) -> Result<(), Failure> {
     let (program, arguments) =
         argv.split_first().ok_or_else(|| Failure::usage("no-program", "no program", "name one"))?;
@@ -75,6 +101,7 @@ pub(super) fn peak(argv: &[OsString]) -> Result<(), Failure> {
     }
     // macOS counts bytes, Linux KiB (getrusage(2) of each).
     let unit = if cfg!(target_os = "macos") { 1024 } else { 1 };
-    println!("{}", usage.max_rss() / unit);
+    let cpu = [usage.user_time(), usage.system_time()].map(|time| time.num_microseconds());
+    println!("{} {}", usage.max_rss() / unit, cpu.iter().sum::<i64>());
     Ok(())
 }

@@ -19,7 +19,7 @@ impl Row {
 
     /// Times in milliseconds, memory in KiB.
     pub(super) fn json(&self) -> Value {
-        let seen = |seen: &Seen| json!({"median_ms": millis(seen.median), "min_ms": millis(seen.least), "peak_kib": seen.peak_kib});
+        let seen = |seen: &Seen| json!({"median_ms": millis(seen.median), "min_ms": millis(seen.least), "cpu_ms": millis(seen.usage.cpu), "peak_kib": seen.usage.peak_kib});
         match &self.measured {
             Ok(measured) => {
                 let (median, least) = measured.ratios();
@@ -43,8 +43,21 @@ pub(super) fn show(rows: &[Row]) -> String {
     cells.iter().map(|row| line(row, &widths)).collect()
 }
 
-const HEAD: [&str; 11] =
-    ["pair", "ours ms", "least", "theirs ms", "least", "ratio", "least", "goal", "ours MiB", "theirs MiB", "runs"];
+const HEAD: [&str; 13] = [
+    "pair",
+    "ours ms",
+    "least",
+    "theirs ms",
+    "least",
+    "ratio",
+    "least",
+    "goal",
+    "ours MiB",
+    "theirs MiB",
+    "ours CPU ms",
+    "theirs CPU ms",
+    "runs",
+];
 
 fn cells(row: &Row) -> Vec<String> {
     let measured = match &row.measured {
@@ -60,11 +73,13 @@ fn cells(row: &Row) -> Vec<String> {
         millis(ours.least),
         millis(theirs.median),
         millis(theirs.least),
-        format!("{median:.2}"),
-        format!("{least:.2}"),
-        row.goal.map_or_else(|| "-".into(), |goal| format!("{goal:.1}")),
-        mib(ours.peak_kib),
-        mib(theirs.peak_kib),
+        shown_ratio(median),
+        shown_ratio(least),
+        row.goal.map_or_else(|| "-".into(), shown_ratio),
+        mib(ours.usage.peak_kib),
+        mib(theirs.usage.peak_kib),
+        millis(ours.usage.cpu),
+        millis(theirs.usage.cpu),
         runs.to_string(),
     ]
 }
@@ -88,6 +103,11 @@ fn millis(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
 }
 
+/// Two digits that say something.
+fn shown_ratio(ratio: f64) -> String {
+    if ratio < 0.1 { format!("{ratio:.4}") } else { format!("{ratio:.2}") }
+}
+
 fn mib(kib: u64) -> String {
     format!("{}.{}", kib / 1024, kib % 1024 * 10 / 1024)
 }
@@ -96,6 +116,7 @@ fn mib(kib: u64) -> String {
 mod tests {
     use insta::assert_snapshot;
 
+    use super::super::run::Usage;
     use super::*;
 
     fn row(name: &str, measured: Result<Measured, String>) -> Row {
@@ -106,7 +127,7 @@ mod tests {
         let seen = |millis, kib| Seen {
             median: Duration::from_millis(millis),
             least: Duration::from_millis(millis - 1),
-            peak_kib: kib,
+            usage: Usage { peak_kib: kib, cpu: Duration::from_millis(millis - 2) },
         };
         Measured { ours: seen(5, 10_240), theirs: seen(10, 20_480), runs: 7 }
     }
@@ -115,14 +136,14 @@ mod tests {
     fn a_table_has_a_row_a_pair() {
         let rows = [row("diff, small", Ok(measured())), row("gate", Err("push-gate: exit status: 1".into()))];
         assert_snapshot!(show(&rows), @r"
-        pair         ours ms  least  theirs ms  least  ratio  least  goal  ours MiB  theirs MiB  runs
-        diff, small     5.00   4.00      10.00   9.00   0.50   0.44   0.8      10.0        20.0     7
+        pair         ours ms  least  theirs ms  least  ratio  least  goal  ours MiB  theirs MiB  ours CPU ms  theirs CPU ms  runs
+        diff, small     5.00   4.00      10.00   9.00   0.50   0.44  0.80      10.0        20.0         3.00           8.00     7
         gate         not measured: push-gate: exit status: 1
         ");
     }
 
     #[test]
     fn json_names_its_units() {
-        assert_snapshot!(row("diff, small", Ok(measured())).json(), @r#"{"goal":0.8,"name":"diff, small","ours":{"median_ms":5.0,"min_ms":4.0,"peak_kib":10240},"ratio":{"median":0.5,"min":0.4444444444444445},"runs":7,"schema":1,"theirs":{"median_ms":10.0,"min_ms":9.0,"peak_kib":20480}}"#);
+        assert_snapshot!(row("diff, small", Ok(measured())).json(), @r#"{"goal":0.8,"name":"diff, small","ours":{"cpu_ms":3.0,"median_ms":5.0,"min_ms":4.0,"peak_kib":10240},"ratio":{"median":0.5,"min":0.4444444444444445},"runs":7,"schema":1,"theirs":{"cpu_ms":8.0,"median_ms":10.0,"min_ms":9.0,"peak_kib":20480}}"#);
     }
 }

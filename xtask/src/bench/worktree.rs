@@ -1,0 +1,240 @@
+//! Whole jobs beside what they replace: a worktree that git makes, made read-only, checked and removed.
+//!
+//! Everything is on a file system of its own, on a loop device, with a journal: on one without, making files after many
+//! were deleted takes many times as long, on whichever side.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use outcome::Failure;
+
+use super::Measuring;
+use super::pair::Pair;
+use super::run::Run;
+use crate::programs::Installed;
+use crate::workshop::{Workshop, unusable};
+
+/// A whole job that has its tree, against the old sequence.
+const WARM_GOAL: f64 = 1.0 / 300.0;
+/// A whole job that has to make its tree, against `git worktree add` and `git status`.
+const COLD_GOAL: f64 = 0.6;
+
+/// How many files differ between the two commits of a repository.
+const NEAR: u32 = 100;
+/// The sizes of the repositories that are made, in files.
+const SIZES: [u32; 2] = [4_000, 57_000];
+
+/// What ran before there were shared trees: a worktree without write permission, checked, and removed again.
+const OLD: &str = r#"
+git worktree add --quiet --detach "$1" "$2"
+python3 - "$1" <<'END'
+import os, sys
+for top, dirs, files in os.walk(sys.argv[1]):
+    for name in dirs + files:
+        path = os.path.join(top, name)
+        if not os.path.islink(path):
+            os.chmod(path, os.stat(path).st_mode & ~0o222)
+END
+git -C "$1" status --porcelain
+git -C "$1" diff --exit-code
+python3 - "$1" <<'END'
+import os, shutil, sys
+for top, dirs, files in os.walk(sys.argv[1]):
+    for name in dirs + files:
+        path = os.path.join(top, name)
+        if not os.path.islink(path):
+            os.chmod(path, os.stat(path).st_mode | 0o200)
+shutil.rmtree(sys.argv[1])
+END
+git worktree prune
+"#;
+/// The least that git takes to give a tree that is known to be clean.
+const ADD: &str = r#"git worktree add --quiet --detach "$1" "$2" && git -C "$1" status --porcelain"#;
+const REMOVE: &str = r#"rm -rf "$1" && git worktree prune"#;
+
+#[derive(Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    measuring: Measuring,
+    /// Also a repository of yours, at its HEAD and the commit before
+    #[arg(long, value_name = "DIR")]
+    repo: Option<PathBuf>,
+}
+
+/// Runs the benchmark.
+///
+/// # Errors
+/// What the build, the file system or a repository failed with; refused when a pair could not be measured.
+pub(super) fn run(workshop: &Workshop, arguments: &Arguments) -> Result<(), Failure> {
+    let installed = Installed::build(workshop)?;
+    let disk = Disk::mount(workshop)?;
+    let bench = Bench { workshop, installed: &installed, dir: &disk.at };
+    let mut pairs = Vec::new();
+    for size in SIZES {
+        let scene = bench.generated(size)?;
+        pairs.extend(bench.pairs(&scene, &format!("{size} files"))?);
+    }
+    if let Some(repo) = &arguments.repo {
+        let scene = bench.cloned(repo)?;
+        pairs.extend(bench.pairs(&scene, &repo.display().to_string())?);
+    }
+    pairs.retain(|pair| pair.name.contains(&arguments.measuring.only));
+    arguments.measuring.show(&pairs)
+}
+
+struct Bench<'a> {
+    workshop: &'a Workshop,
+    installed: &'a Installed,
+    dir: &'a Path,
+}
+
+/// A repository with two commits.
+struct Scene {
+    dir: PathBuf,
+    commits: [String; 2],
+}
+
+impl Bench<'_> {
+    fn pairs(&self, scene: &Scene, name: &str) -> Result<Vec<Pair>, Failure> {
+        let configs = configs(scene)?;
+        let job = |state: &str, commit: usize| {
+            let (state, configs) = (scene.dir.join(state).display().to_string(), configs.display().to_string());
+            let program = self.installed.program("runner");
+            let args = ["run", "nothing", "--repo", "scene", "--sha", &scene.commits[commit], "--trees", "1"];
+            Run::new(program, &scene.dir, &[&args[..], &["--configs", &configs, "--state", &state]].concat())
+        };
+        let git = |script: &str, dir: &str, commit: usize| {
+            let dir = scene.dir.join(dir).display().to_string();
+            Run::new("sh", scene.dir.join("repo"), &["-ec", script, "sh", &dir, &scene.commits[commit]])
+        };
+        let old = || git(OLD, "old", 1);
+        let add = || git(ADD, "added", 1).after(git(REMOVE, "added", 1));
+        let no_trees = || Run::new("rm", &scene.dir, &["-rf", "cold/trees"]);
+        let cold = || job("cold", 1).after(no_trees());
+        let near = || job("near", 1).after(job("near", 0));
+        let pair = |what: &str, ours, theirs, goal| Pair { name: format!("{name}: {what}"), ours, theirs, goal };
+        job("cold", 1).time().and_then(|_| job("near", 1).time()).map_err(|why| {
+            Failure::refused("not-measured", format!("a job could not be run: {why}"), "run it without the benchmark")
+        })?;
+        Ok(vec![
+            pair("warm, to the old sequence", job("warm", 1), old(), Some(WARM_GOAL)),
+            pair("warm, to worktree add and status", job("warm", 1), add(), None),
+            pair("near, to the old sequence", near(), old(), None),
+            pair("near, to worktree add and status", near(), add(), None),
+            pair("cold, to the old sequence", cold(), old(), None),
+            pair("cold, to worktree add and status", cold(), add(), Some(COLD_GOAL)),
+        ])
+    }
+
+    /// A repository of `files` files in directories of about thirty, of which [`NEAR`] differ between the commits.
+    fn generated(&self, files: u32) -> Result<Scene, Failure> {
+        let dir = self.dir.join(format!("{files}-files"));
+        let repo = dir.join("repo");
+        fs::create_dir_all(&repo).map_err(|error| unusable(&repo, &error))?;
+        self.git(&repo, &["init", "--quiet", "--initial-branch=main"])?;
+        for file in 0..files {
+            let path = path(file);
+            let parent = repo.join(&path).parent().unwrap_or(&repo).to_owned();
+            fs::create_dir_all(&parent).map_err(|error| unusable(&parent, &error))?;
+            write(&repo.join(path), &text(file, 0))?;
+        }
+        self.commit(&repo)?;
+        for file in (0..files).step_by((files / NEAR).max(1) as usize).take(NEAR as usize) {
+            write(&repo.join(path(file)), &text(file, 1))?;
+        }
+        self.commit(&repo)?;
+        self.git(&repo, &["repack", "-adq"])?;
+        self.scene(dir)
+    }
+
+    fn cloned(&self, from: &Path) -> Result<Scene, Failure> {
+        let dir = self.dir.join("given");
+        fs::create_dir_all(&dir).map_err(|error| unusable(&dir, &error))?;
+        let from = from.canonicalize().map_err(|error| unusable(from, &error))?;
+        self.git(&dir, &["clone", "--quiet", "--no-hardlinks", &from.display().to_string(), "repo"])?;
+        self.git(&dir.join("repo"), &["checkout", "--quiet", "-B", "main"])?;
+        self.scene(dir)
+    }
+
+    fn scene(&self, dir: PathBuf) -> Result<Scene, Failure> {
+        let id = |revision: &str| {
+            let git = self.workshop.tool("git").dir(dir.join("repo")).args(["rev-parse", "--verify", revision]);
+            git.answer().ok_or_else(|| Failure::refused("scene", "the repository has no two commits", "name another"))
+        };
+        let commits = [id("HEAD~1")?, id("HEAD")?];
+        Ok(Scene { dir, commits })
+    }
+
+    fn commit(&self, repo: &Path) -> Result<(), Failure> {
+        self.git(repo, &["add", "--all"])?;
+        self.git(repo, &["commit", "--quiet", "--message=scene"])
+    }
+
+    fn git(&self, dir: &Path, args: &[&str]) -> Result<(), Failure> {
+        let who = ["-c", "user.name=Scene", "-c", "user.email=scene@example.invalid", "-c", "commit.gpgSign=false"];
+        let git = self.workshop.tool("git").dir(dir).env("GIT_CONFIG_GLOBAL", "/dev/null");
+        git.args(who).args(args).run("scene", "see git's message above")
+    }
+}
+
+fn configs(scene: &Scene) -> Result<PathBuf, Failure> {
+    let configs = scene.dir.join("configs");
+    fs::create_dir_all(&configs).map_err(|error| unusable(&configs, &error))?;
+    let jobs = "schema = 1\n[jobs.nothing]\nargv = [\"true\"]\ntimeout_sec = 60\n";
+    write(&configs.join("job_allowlist.toml"), jobs)?;
+    let url = format!("file://{}", scene.dir.join("repo").display());
+    let repos = format!(
+        "schema = 1\n[repos.scene]\nurl = \"{url}\"\nallowed_branches = [\"main\"]\ndefault_branch = \"main\"\n"
+    );
+    write(&configs.join("repo_allowlist.toml"), &repos)?;
+    Ok(configs)
+}
+
+fn path(file: u32) -> String {
+    format!("src/{:02}/{:02}/file_{file}.rs", file / 1_000 % 100, file / 27 % 37)
+}
+
+/// About 1.6 kB that only this version of this file has.
+fn text(file: u32, version: u32) -> String {
+    (0..32).fold(String::new(), |mut text, line: u32| {
+        let value = (line ^ file << 5).wrapping_mul(2_654_435_761).wrapping_add(version);
+        let written = writeln!(text, "pub fn step_{line}(x: u32) -> u32 {{ x ^ {value} }}");
+        debug_assert!(written.is_ok(), "a string takes every write");
+        text
+    })
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    fs::write(path, text).map_err(|error| unusable(path, &error))
+}
+
+/// A journalled file system in a file, taken away at the end.
+struct Disk<'a> {
+    workshop: &'a Workshop,
+    at: PathBuf,
+    image: PathBuf,
+}
+
+impl<'a> Disk<'a> {
+    fn mount(workshop: &'a Workshop) -> Result<Self, Failure> {
+        let (at, image) = (workshop.target("bench-disk"), workshop.target("bench-disk.img"));
+        fs::create_dir_all(&at).map_err(|error| unusable(&at, &error))?;
+        let disk = Self { workshop, at, image };
+        let next = "run it as root where there are loop devices";
+        workshop.tool("truncate").args(["--size=6G"]).args([&disk.image]).run("bench-disk", next)?;
+        workshop.tool("mkfs.ext4").args(["-q", "-F", "-N", "800000"]).args([&disk.image]).run("bench-disk", next)?;
+        let mount = workshop.tool("mount").args(["-o", "loop"]).args([&disk.image, &disk.at]);
+        mount.run("bench-disk", next)?;
+        Ok(disk)
+    }
+}
+
+impl Drop for Disk<'_> {
+    fn drop(&mut self) {
+        // The next benchmark makes them anew; until then they only take room.
+        let _ = self.workshop.tool("umount").args([&self.at]).succeeds();
+        let _ = fs::remove_file(&self.image);
+    }
+}
