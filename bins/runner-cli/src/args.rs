@@ -18,6 +18,8 @@ pub(crate) enum Action {
     Run(Run),
     /// Let jobs run on a repository: its directory on this machine, or its URL
     Allow(Allow),
+    /// Remove what is old: jobs, mirrors and checkouts that nobody uses
+    Prune(Prune),
 }
 
 /// Where the runner finds what is allowed and keeps what it makes.
@@ -64,6 +66,15 @@ pub(crate) struct Allow {
     /// main]
     #[arg(long = "branch", value_name = "BRANCH")]
     pub(crate) branches: Vec<String>,
+    #[command(flatten)]
+    pub(crate) place: Where,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct Prune {
+    /// How old a job has to be, and how long anything else was not used
+    #[arg(long, default_value_t = 30, value_name = "DAYS")]
+    pub(crate) days: u32,
     #[command(flatten)]
     pub(crate) place: Where,
 }

@@ -1,12 +1,13 @@
 //! What each command does.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use cli::Context;
 use outcome::{Exit, Failure};
-use runner::{Asked, Runner, Site, Wanted, allow};
+use runner::{Asked, Runner, Site, Wanted, allow, prune};
 
-use crate::args::{Action, Allow, Args, Run};
+use crate::args::{Action, Allow, Args, Prune, Run};
 
 /// The running program, also where it was replaced or removed meanwhile.
 const SELF: &str = "/proc/self/exe";
@@ -15,6 +16,7 @@ pub(crate) fn run(args: Args, cx: &Context) -> Result<ExitCode, Failure> {
     match args.action {
         Action::Run(run) => job(run, cx),
         Action::Allow(repository) => allowed(repository, cx),
+        Action::Prune(age) => pruned(age, cx),
     }
 }
 
@@ -39,5 +41,12 @@ fn allowed(args: Allow, cx: &Context) -> Result<ExitCode, Failure> {
     let site = Site::find(&cx.host, args.place.configs, args.place.state)?;
     let wanted = Wanted { place: args.repository, name: args.name, branches: args.branches };
     cx.console.result(&allow(&cx.host, &site, &wanted)?)?;
+    Ok(Exit::Done.into())
+}
+
+fn pruned(args: Prune, cx: &Context) -> Result<ExitCode, Failure> {
+    let site = Site::find(&cx.host, args.place.configs, args.place.state)?;
+    let age = Duration::from_secs(u64::from(args.days) * 24 * 60 * 60);
+    cx.console.result(&prune(&cx.host, &site, age)?)?;
     Ok(Exit::Done.into())
 }

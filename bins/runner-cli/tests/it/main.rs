@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests make repositories and run programs")]
 
 mod attacks;
+mod orb;
 mod refusals;
 mod runs;
 mod stage;

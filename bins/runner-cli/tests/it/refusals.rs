@@ -16,7 +16,7 @@ fn text(said: &Said) -> String {
 #[test]
 fn help() {
     let stage = Stage::new(HELLO);
-    for command in [&["--help"][..], &["run", "--help"], &["allow", "--help"]] {
+    for command in [&["--help"][..], &["run", "--help"], &["allow", "--help"], &["prune", "--help"]] {
         let said = std::process::Command::new(stage.program()).args(command).output().unwrap();
         let name = command.join("-").replace("--", "");
         insta::with_settings!({snapshot_suffix => name}, { assert_snapshot!(String::from_utf8(said.stdout).unwrap()) });

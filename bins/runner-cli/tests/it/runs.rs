@@ -98,3 +98,20 @@ fn fifty_jobs_of_many_commits_leave_three_trees_at_most() {
     let trees = trees.filter(|entry| entry.as_ref().unwrap().path().is_dir()).count();
     assert!((1..=3).contains(&trees), "{trees}");
 }
+
+#[test]
+fn j21_what_is_old_is_removed_and_what_runs_or_is_allowed_stays() {
+    let stage = Stage::new("[jobs.hello]\nargv = [\"echo\", \"hello\"]\ntimeout_sec = 60\n");
+    stage.job("hello");
+    let old = stage.path("state/jobs/20200131T235959123Z-0123456789abcdef");
+    fs::create_dir(&old).unwrap();
+    fs::create_dir(stage.path("state/jobs/something-else")).unwrap();
+    let said = stage.runner(&["prune", "--days", "30"]);
+    assert_snapshot!(said.stdout, @"removed 1 jobs, 0 mirrors, 0 pins, 0 checkouts in quarantine and 0 unfinished ones; repacked 0 mirrors");
+    assert!(!old.exists());
+    assert_eq!(stage.job_dirs().len(), 2);
+    fs::write(stage.path("configs/repo_allowlist.toml"), "schema = 1\n").unwrap();
+    let said = stage.runner(&["prune", "--days", "0", "--json"]);
+    let removed: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
+    assert_eq!((&removed["jobs"], &removed["mirrors"]), (&1.into(), &1.into()), "{}", said.stderr);
+}
