@@ -80,6 +80,7 @@ pub(super) fn run(workshop: &Workshop, arguments: &Arguments) -> Result<(), Fail
         let scene = bench.cloned(repo)?;
         pairs.extend(bench.pairs(&scene, &repo.display().to_string())?);
     }
+    pairs.push(bench.sandbox(&disk.at)?);
     pairs.retain(|pair| pair.name.contains(&arguments.measuring.only));
     arguments.measuring.show(&pairs)
 }
@@ -126,6 +127,68 @@ impl Bench<'_> {
             pair("cold, to the old sequence", cold(), old(), None),
             pair("cold, to worktree add and status", cold(), add(), Some(COLD_GOAL)),
         ])
+    }
+
+    /// The sandbox alone, with nothing of a job around it, and bubblewrap asked for the same namespaces and mounts.
+    fn sandbox(&self, dir: &Path) -> Result<Pair, Failure> {
+        let (tree, scratch) = (dir.join("sandboxed"), dir.join("scratch"));
+        for dir in [&tree, &scratch] {
+            fs::create_dir_all(dir).map_err(|error| unusable(dir, &error))?;
+        }
+        let (tree, scratch) = (tree.display().to_string(), scratch.display().to_string());
+        let ours = ["run", "L3", &tree, &scratch, "/bin/true"];
+        let theirs = [
+            "--unshare-all",
+            "--die-with-parent",
+            "--new-session",
+            "--clearenv",
+            "--ro-bind",
+            "/usr",
+            "/usr",
+            "--symlink",
+            "usr/bin",
+            "/bin",
+            "--symlink",
+            "usr/lib",
+            "/lib",
+            "--symlink",
+            "usr/lib64",
+            "/lib64",
+            "--ro-bind",
+            &tree,
+            "/repo",
+            "--proc",
+            "/proc",
+            "--dev",
+            "/dev",
+            "--tmpfs",
+            "/tmp",
+            "--tmpfs",
+            "/artifacts",
+            "--chdir",
+            "/repo",
+            "/bin/true",
+        ];
+        let program = self.built_sandbox()?;
+        let (ours, theirs) = (Run::new(program, dir, &ours), Run::new("bwrap", dir, &theirs));
+        Ok(Pair { name: "sandbox alone, to bwrap".into(), ours, theirs, goal: None })
+    }
+
+    /// The sandbox's own runner, linked as programs are that are installed.
+    fn built_sandbox(&self) -> Result<PathBuf, Failure> {
+        let target = self.workshop.target("bench-programs");
+        self.workshop
+            .tool("cargo")
+            .args(["build", "--quiet", "--locked", "--release", "--package", "sandbox", "--target", "host-tuple"])
+            .args(["--target-dir".as_ref(), target.as_os_str()])
+            .env("RUSTFLAGS", "-C target-feature=+crt-static")
+            .run("build-failed", "mend what cargo names")?;
+        // Beside the release directory of the machine's own target there is nothing else.
+        let built = fs::read_dir(&target).map_err(|error| unusable(&target, &error))?;
+        let mut built = built.filter_map(|entry| Some(entry.ok()?.path().join("release/sandbox-init")));
+        built.find(|program| program.is_file()).ok_or_else(|| {
+            Failure::bug("bench", "cargo built the sandbox's runner elsewhere", "report this with the output above")
+        })
     }
 
     /// A repository of `files` files in directories of about thirty, of which [`NEAR`] differ between the commits.
