@@ -178,3 +178,36 @@ fn is_running(seconds: &str) -> bool {
     let mut lines = processes.filter_map(|process| fs::read(process.ok()?.path().join("cmdline")).ok());
     lines.any(|line| line == wanted.as_bytes())
 }
+
+#[test]
+fn killed_at_any_moment_the_next_run_is_clean_and_right() {
+    let stage = Stage::new(&Stage::script("cat number"));
+    let commits: Vec<String> = (0..3)
+        .map(|number| {
+            stage.write("number", &number.to_string());
+            stage.commit("number")
+        })
+        .collect();
+    // From before the state directory is made to after the job began.
+    for (run, millis) in (0..60).step_by(3).enumerate() {
+        let sha = &commits[run % commits.len()];
+        let mut child =
+            stage.command(&["run", "script", "--repo", "project", "--sha", sha, "--trees", "1"]).spawn().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(millis));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let at = (run + 1) % commits.len();
+        let said = stage.runner(&["run", "script", "--repo", "project", "--sha", &commits[at], "--trees", "1"]);
+        assert_eq!((said.code, said.stdout), (Some(0), at.to_string()), "after {millis} ms: {}", said.stderr);
+    }
+    let left = |dir: &str| {
+        fs::read_dir(stage.path(dir)).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap())
+    };
+    assert_eq!(left("state/running").count(), 0);
+    assert_eq!(left("state/trees").filter(|name| name.starts_with('.')).count(), 0);
+    assert_eq!(left("state/trees").filter(|name| !name.contains('.')).count(), 1);
+    for dir in stage.job_dirs() {
+        let unfinished = dir.join("job.json").exists() && dir.join(".died.json").exists();
+        assert!(!unfinished, "{}", dir.display());
+    }
+}
