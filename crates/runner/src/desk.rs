@@ -7,7 +7,7 @@
 //! **Invariant:** artifact.json is written last; a job that has one is finished, whatever else is there.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -51,8 +51,8 @@ impl Desk {
         let lock = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&marker).map_err(io(&marker))?;
         flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|errno| io(&marker)(errno.into()))?;
         DirBuilder::new().mode(0o700).create(&dir).map_err(io(&dir))?;
-        host.write_atomic(&dir.join(RECORD), record.to_json().map_err(|error| invalid(&error))?.as_bytes(), 0o600)?;
-        host.write_atomic(&dir.join(DIED), died.to_json().map_err(|error| invalid(&error))?.as_bytes(), 0o600)?;
+        write_new(&dir.join(RECORD), &record.to_json().map_err(|error| invalid(&error))?)?;
+        write_new(&dir.join(DIED), &died.to_json().map_err(|error| invalid(&error))?)?;
         Ok(Self { dir, marker, _lock: lock })
     }
 
@@ -74,7 +74,8 @@ impl Desk {
 fn finish(host: &dyn Host, dir: &Path, artifact: &Artifact) -> Result<(), Failure> {
     let text = artifact.to_json().map_err(|error| invalid(&error))?;
     let digest: String = Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect();
-    host.write_atomic(&dir.join(DIGEST), format!("{digest}  {ARTIFACT}\n").as_bytes(), 0o600)?;
+    host.remove(&dir.join(DIGEST))?;
+    write_new(&dir.join(DIGEST), &format!("{digest}  {ARTIFACT}\n"))?;
     host.write_atomic(&dir.join(ARTIFACT), text.as_bytes(), 0o600)?;
     Ok(host.remove(&dir.join(DIED))?)
 }
@@ -114,12 +115,20 @@ fn bury(host: &dyn Host, dir: &Path) -> Result<bool, Failure> {
         host.remove(&dir.join(DIED))?;
         return Ok(false);
     }
-    let Some(died) = host.read(&dir.join(DIED))? else { return Ok(false) };
-    let mut died = Artifact::parse(&died).map_err(|error| invalid(&error))?;
+    // After a power failure what was written for this case may be gone, or cut short.
+    let died = host.read(&dir.join(DIED))?.and_then(|died| Artifact::parse(&died).ok());
+    let Some(mut died) = died else { return Ok(false) };
     died.finished_at = time(host)?.max(died.started_at);
     died.duration_ms = died.finished_at.as_millis().abs_diff(died.started_at.as_millis());
     finish(host, dir, &died)?;
     Ok(true)
+}
+
+/// Writes a file whose loss in a power failure costs nothing: only artifact.json finishes a job.
+fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
+    let written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    let written = written.and_then(|mut file| file.write_all(text.as_bytes()));
+    Ok(written.map_err(io(path))?)
 }
 
 fn private_dirs(path: &Path) -> Result<(), Failure> {
@@ -214,6 +223,15 @@ mod tests {
             assert_eq!(artifact(state.path()).is_some(), there.contains(&DIED), "{there:?}");
             assert!(!dir.join(DIED).exists(), "{there:?}");
         }
+    }
+
+    #[test]
+    fn after_a_power_failure_what_was_cut_short_is_no_proof() {
+        let (host, state) = (Local::new(), TempDir::new().unwrap());
+        drop(Desk::open(&host, state.path(), &record(), &died()).unwrap());
+        fs::write(state.path().join("jobs").join(ID).join(DIED), "{").unwrap();
+        assert!(sweep(&host, state.path()).unwrap().is_empty());
+        assert!(artifact(state.path()).is_none());
     }
 
     #[test]

@@ -160,7 +160,9 @@ impl Kept {
         self.flush();
         match self.failed.take() {
             Some(error) => Err(error),
-            None => self.file.get_ref().sync_all().map(|()| self.written),
+            // An empty file has nothing to lose.
+            None if self.written == 0 => Ok(0),
+            None => self.file.get_ref().sync_data().map(|()| self.written),
         }
     }
 
