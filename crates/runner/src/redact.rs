@@ -220,7 +220,7 @@ impl Redactor {
             }
         };
         self.secrets.runs(bytes, |run| {
-            if run.start >= until.max(at) {
+            if run.start >= until {
                 return;
             }
             if run.start >= at {
