@@ -29,7 +29,7 @@ const FULL: [CargoTool; 4] = [
 ];
 
 /// Real parts that come from Debian's packages: programs of each, and how the packages are called.
-const PACKAGED: [Packaged; 3] = [
+const PACKAGED: [Packaged; 4] = [
     // A Secret Service, that the tests of the keyring start on a bus of their own.
     Packaged {
         purpose: "keyring",
@@ -38,6 +38,8 @@ const PACKAGED: [Packaged; 3] = [
     },
     // What jobs of the tests are written in: they see the programs below /usr and no others.
     Packaged { purpose: "python", programs: &["/usr/bin/python3"], packages: &["python3"] },
+    // Another reader of the archives that jobs leave.
+    Packaged { purpose: "archives", programs: &["tar", "zstd"], packages: &["tar", "zstd"] },
     // A server and a client, for a remote over SSH on loopback.
     Packaged { purpose: "ssh", programs: &["/usr/sbin/sshd", "ssh"], packages: &["openssh-server", "openssh-client"] },
 ];
