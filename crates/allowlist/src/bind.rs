@@ -159,7 +159,16 @@ mod tests {
     }
 
     #[test]
+    fn j09_what_is_closed_is_closed_with_all_below() {
+        let private = PRIVATE.map(|name| format!("/srv/{name}"));
+        for path in CLOSED.iter().map(|(path, _)| *path).chain(private.iter().map(String::as_str)) {
+            assert!(check(path).is_err() && check(&format!("{path}/x")).is_err(), "{path}");
+        }
+    }
+
+    #[test]
     fn j09_a_path_is_absolute_and_normal() {
+        assert_eq!(check(&format!("/{}", "a".repeat(255))), Ok(()));
         let long = format!("/{}", "a".repeat(256));
         insta::assert_snapshot!(judged(&["", "/", "opt/go", "/opt/", "//opt", "/opt/../etc", "/opt/./go", "/opt/\n", &long]), @r"
         `` is not an absolute path without `.`, `..`, `//` and `/` at its end, of at most 256 bytes

@@ -24,7 +24,6 @@ mod host;
 mod path;
 
 use std::fmt;
-use std::hash::{Hash, Hasher};
 
 pub use error::UrlError;
 
@@ -177,12 +176,6 @@ impl PartialEq for GitUrl {
 
 impl Eq for GitUrl {}
 
-impl Hash for GitUrl {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.canonical.hash(state);
-    }
-}
-
 impl fmt::Display for GitUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.canonical)
@@ -238,10 +231,7 @@ fn known_scheme(text: &str) -> Result<Scheme, UrlError> {
 /// At the first colon that is not within brackets, unless a slash comes before it.
 fn split_scp(text: &str) -> Option<(&str, &str)> {
     let colon = text.find(':')?;
-    let at = match text.find('[') {
-        Some(bracket) if bracket < colon => text.find("]:")? + 1,
-        _ => colon,
-    };
+    let at = if text[..colon].contains('[') { text.find("]:")? + 1 } else { colon };
     let (authority, path) = (&text[..at], &text[at + 1..]);
     (!authority.contains('/')).then_some((authority, path))
 }

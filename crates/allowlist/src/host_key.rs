@@ -23,9 +23,9 @@ pub(crate) fn check(line: &str) -> Result<(), String> {
     let Some(blob) = base64(data) else {
         return Err(format!("{shown}: what follows the kind is not base64 (no host before it, no comment after it)"));
     };
-    let named = blob.get(4..4 + kind.len()) == Some(kind.as_bytes());
-    let length = u32::try_from(kind.len()).is_ok_and(|length| blob.starts_with(&length.to_be_bytes()));
-    if named && length && blob.len() > 4 + kind.len() {
+    let length = u32::try_from(kind.len()).unwrap_or(u32::MAX).to_be_bytes();
+    let key = blob.strip_prefix(&length).and_then(|blob| blob.strip_prefix(kind.as_bytes()));
+    if key.is_some_and(|key| !key.is_empty()) {
         Ok(())
     } else {
         Err(format!("{shown}: the key in base64 is not one of {kind}"))
@@ -36,12 +36,12 @@ pub(crate) fn check(line: &str) -> Result<(), String> {
 /// has one spelling.
 fn base64(text: &str) -> Option<Vec<u8>> {
     let digits = text.strip_suffix("==").or_else(|| text.strip_suffix('=')).unwrap_or(text);
-    if !text.len().is_multiple_of(4) || digits.len() % 4 == 1 {
+    if !text.len().is_multiple_of(4) {
         return None;
     }
     let (mut bytes, mut bits, mut held) = (Vec::new(), 0_u32, 0_u32);
     for digit in digits.bytes() {
-        bits = (bits << 6) | u32::from(digit_value(digit)?);
+        bits = bits * 64 + u32::from(digit_value(digit)?);
         held += 6;
         if held >= 8 {
             held -= 8;

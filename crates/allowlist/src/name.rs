@@ -14,7 +14,7 @@ pub(crate) fn is_name(text: &str) -> bool {
 
 /// The one of `known` that `text` is nearest to: at most a third of it other, letter case aside.
 pub(crate) fn near<'a>(text: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    if text.len() > 2 * MAX_BYTES {
+    if text.len() > MAX_BYTES {
         return None;
     }
     let text = text.to_lowercase();
@@ -60,6 +60,13 @@ mod tests {
         for (a, b, expected) in pairs {
             assert_eq!((distance(a, b), distance(b, a)), (expected, expected), "{a} {b}");
         }
+    }
+
+    #[test]
+    fn what_is_too_long_for_a_name_is_near_none() {
+        let known = "a".repeat(64);
+        assert_eq!(near(&"a".repeat(64), [known.as_str()]), Some(known.as_str()));
+        assert_eq!(near(&"a".repeat(65), [known.as_str()]), None);
     }
 
     #[test]

@@ -128,6 +128,12 @@ mod tests {
     }
 
     #[test]
+    fn patterns_are_equal_when_they_are_written_alike() {
+        assert_eq!(Pattern::new("a".into()), Pattern::new("a".into()));
+        assert_ne!(Pattern::new("a".into()), Pattern::new("(a)".into()));
+    }
+
+    #[test]
     fn a_long_pattern_and_a_large_class_fit() {
         assert_eq!(matched(&"a".repeat(MAX_BYTES), &["a"]), "");
         assert_eq!(matched("[A-Za-z0-9][A-Za-z0-9._-]{0,199}", &["run-1", "-x"]), "run-1");

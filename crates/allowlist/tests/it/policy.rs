@@ -440,6 +440,20 @@ fn j16_a_parameter_is_a_free_variable_with_a_pattern() {
 }
 
 #[test]
+fn j16_a_value_has_at_most_1000_bytes() {
+    let jobs = "schema = 1\n[jobs.a]\nargv = [\"a\"]\ntimeout_sec = 1\n[jobs.a.params.x]\npattern = \".*\"";
+    let policy = parse(jobs, REPOS).unwrap();
+    let param = &policy.jobs()["a"].params["x"];
+    assert_eq!((param.check(""), param.check(&"a".repeat(1_000)), param.check("é -x")), (Ok(()), Ok(()), Ok(())));
+    let why = [&"a".repeat(1_001), "a\nb", "\u{202e}"].map(|value| param.check(value).unwrap_err());
+    assert_snapshot!(why.join("\n"), @r"
+    is longer than 1000 bytes
+    holds a line break, a control or an invisible character
+    holds a line break, a control or an invisible character
+    ");
+}
+
+#[test]
 fn j08_variables_that_steer_or_name_a_secret_are_not_passed_through() {
     assert_eq!(job(r#"env = ["TZ", "http_proxy", "_X"]"#), "valid");
     assert_snapshot!(job(r#"env = ["TAILSCALE_AUTHKEY", "CODEX_API_KEY", "CREDENTIALS_DIRECTORY", "DATABASE_URL", "GIT_SSH", "HOME", "A=B", 1]"#), @r"
