@@ -13,8 +13,8 @@ use crate::error::WorktreeError;
 
 /// A mirror has no branch of its own; git wants to read of one.
 const HEAD: &str = "ref: refs/heads/main\n";
-/// All that a mirror has; `url` is ours.
-const NAMES: [&str; 6] = ["HEAD", "config", "objects", "packed-refs", "refs", "url"];
+/// All that a mirror has; `proofs` and `url` are ours.
+const NAMES: [&str; 7] = ["HEAD", "config", "objects", "packed-refs", "proofs", "refs", "url"];
 
 /// The hash function of a repository's ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,7 +59,7 @@ impl Template<'_> {
         let is_ours = |(name, bytes): &(&str, String)| read(&self.dir.join(name)).as_ref() == Some(bytes);
         let is_dir = |name: &&str| symlink_metadata(self.dir.join(name)).is_ok_and(|found| found.is_dir());
         let is_gone = symlink_metadata(self.dir.join("objects/info")).is_err();
-        let named = is_gone && self.ours().iter().all(is_ours) && ["objects", "refs"].iter().all(is_dir);
+        let named = is_gone && self.ours().iter().all(is_ours) && ["objects", "proofs", "refs"].iter().all(is_dir);
         Ok(named && self.others()?.is_empty())
     }
 
@@ -79,7 +79,7 @@ impl Template<'_> {
         }
         self.others()?.iter().try_for_each(|path| remove(path))?;
         remove(&self.dir.join("objects/info"))?;
-        for name in ["objects", "refs"] {
+        for name in ["objects", "proofs", "refs"] {
             make_real_dir(&self.dir.join(name))?;
         }
         for (name, bytes) in self.ours() {

@@ -74,7 +74,7 @@ impl Lab {
         let url = self.url();
         let remote = Remote { url: &url, ssh_host_keys: &[], ssh_identity: None };
         let branches: Vec<String> = branches.iter().map(ToString::to_string).collect();
-        Mirrors::new(&self.host, &self.state(), Patience::default()).provide(&remote, sha, &branches)
+        Mirrors::open(&self.host, &self.state(), Patience::default())?.provide(&remote, sha, &branches)
     }
 
     pub(crate) fn provide(&self, sha: &Oid) -> Result<Pinned, WorktreeError> {
