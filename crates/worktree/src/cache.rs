@@ -17,7 +17,7 @@ use crate::building::{Building, sweep};
 use crate::checkout::{Checkout, Made};
 use crate::error::WorktreeError;
 use crate::files::{open_root, write_file};
-use crate::index;
+use crate::index::{self, Index};
 use crate::listing::Listing;
 use crate::lock::{Hold, Lock, Patience, last_use};
 use crate::meta::{Evidence, Means, Meta, seconds};
@@ -89,6 +89,7 @@ impl<'a> Cache<'a> {
     /// # Errors
     /// [`WorktreeError::Io`].
     pub fn open(host: &'a dyn Host, state: &Path, bounds: Bounds, patience: Patience) -> Result<Self, WorktreeError> {
+        let state = std::path::absolute(state).map_err(WorktreeError::io(state))?;
         let (trees, quarantine) = (state.join("trees"), state.join("quarantine"));
         make_dir(&trees)?;
         Ok(Self { host, trees, quarantine, bounds, patience })
@@ -192,29 +193,31 @@ impl<'a> Cache<'a> {
         let Some(meta) = meta.filter(|meta| meta.mirror == pinned.mirror && meta.is_fresh(self.host.now())) else {
             return Ok(None);
         };
+        let (changes, index) = std::thread::scope(|scope| {
+            let reading = scope.spawn(|| Index::read(&old.index(), old.id_len()));
+            let changes = small_difference(&pinned.objects, &old.tree, &slot.tree, NEAR);
+            (changes, reading.join().expect("reading an index does not panic"))
+        });
         // A tree whose objects are gone, or that nobody may check out, is not patched; writing it tells what is wrong.
-        let Ok(Some(changes)) = small_difference(&pinned.objects, &old.tree, &slot.tree, NEAR) else { return Ok(None) };
+        let (Ok(Some(changes)), Some(index)) = (changes, index) else { return Ok(None) };
         let patch = Patch { objects: &pinned.objects, changes, patience: &self.patience };
         if patch.check().is_err() {
             return Ok(None);
         }
-        let bytes = std::fs::read(old.index()).unwrap_or_default();
-        let Some(records) = index::parse(&bytes, old.id_len()) else { return Ok(None) };
         let building = Building::adopt(self.host, &self.trees, &old.dir)?;
         drop(remove(&old.lock));
         drop(lock);
-        let index = match patch.apply(&building.dir.join("tree"), &records, slot.id_len()) {
-            Ok(index) => index,
+        let patched = match patch.apply(&building.dir.join("tree"), &index, slot.id_len()) {
+            Ok(patched) => patched,
             Err(NotPatched::Failed(error)) => return Err(error),
-            Err(NotPatched::Mutated(path)) => return Err(self.put_away(&old.tree, &building.dir, &[path])?),
+            Err(NotPatched::Mutated(changed)) => return Err(self.put_away(&old.tree, &building.dir, &[changed])?),
         };
-        let records = index::parse(&index, slot.id_len()).expect("an index that was just written can be read");
-        let total = records.iter().map(|record| u64::from(record.seen().size)).sum();
-        let meta = Meta::new(&slot.tree, &pinned.mirror, (records.len(), total), meta.evidence);
+        let size = (patched.files, (meta.bytes + patched.new).saturating_sub(patched.gone));
+        let meta = Meta::new(&slot.tree, &pinned.mirror, size, meta.evidence);
         for name in ["index", "meta.json"] {
             remove(&building.dir.join(name))?;
         }
-        index::write(&building.dir.join("index"), &index, self.host.now())?;
+        index::write(&building.dir.join("index"), &patched.index, self.host.now())?;
         meta.write(&building.dir)?;
         Ok(Some((building, meta.evidence)))
     }
@@ -247,11 +250,10 @@ impl<'a> Cache<'a> {
 
     /// Compares a slot with what was seen when it was last verified; hashes it where that is not known.
     pub(crate) fn ctime_scan(&self, slot: &Slot, objects: &Objects, mirror: &str) -> Result<Evidence, WorktreeError> {
-        let bytes = std::fs::read(slot.index()).unwrap_or_default();
-        let (meta, records) = (Meta::read(&slot.dir, &slot.tree), index::parse(&bytes, slot.id_len()));
-        let (Some(mut meta), Some(records)) = (meta, records) else { return self.verify(slot, objects, mirror) };
-        let listing = Listing::of(records.iter().map(index::Record::item).collect());
-        let seen: Vec<_> = records.iter().map(index::Record::seen).collect();
+        let (meta, index) = (Meta::read(&slot.dir, &slot.tree), Index::read(&slot.index(), slot.id_len()));
+        let (Some(mut meta), Some(index)) = (meta, index) else { return self.verify(slot, objects, mirror) };
+        let listing = Listing::of(index.items());
+        let seen: Vec<_> = (0..index.len()).map(|number| index.seen(number)).collect();
         let expected = Expected { listing: &listing, by: By::Seen(&seen), git_file: true };
         let found = expected.compare(objects, &slot.root(), &self.patience)?;
         if !found.differs.is_empty() {
@@ -269,7 +271,11 @@ impl<'a> Cache<'a> {
         let quarantine = self.quarantine.join(name);
         // The lock goes first: who comes next makes another slot, under another lock.
         drop(remove(&Slot::of(&self.trees, tree).lock));
-        std::fs::rename(dir, &quarantine).map_err(WorktreeError::io(dir))?;
+        match std::fs::rename(dir, &quarantine) {
+            // Another run that saw it too was faster.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            renamed => renamed.map_err(WorktreeError::io(dir))?,
+        }
         let paths = paths.iter().map(|path| review_bundle::escape(path)).collect();
         Ok(WorktreeError::MutationDetected { tree: tree.clone(), paths, quarantine })
     }

@@ -1,6 +1,7 @@
 //! Git's index of a checkout (gitformat-index(5), version 2), without a checksum, which git has been able to read since
 //! 2.40 and wants never.
 
+use std::ops::Range;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -57,9 +58,14 @@ impl Writer {
         self.count += 1;
     }
 
-    pub(crate) fn push_raw(&mut self, record: &Record<'_>) {
-        self.bytes.extend_from_slice(record.raw);
-        self.count += 1;
+    /// Takes entries of `index` as they are, by their numbers.
+    pub(crate) fn push_all(&mut self, index: &Index, numbers: Range<usize>) {
+        self.count += u32::try_from(numbers.len()).expect("an index counts its entries with 32 bits");
+        self.bytes.extend_from_slice(&index.bytes[index.starts[numbers.start]..index.starts[numbers.end]]);
+    }
+
+    pub(crate) const fn count(&self) -> usize {
+        self.count as usize
     }
 
     pub(crate) fn finish(mut self, id_len: usize) -> Vec<u8> {
@@ -89,76 +95,106 @@ pub(crate) fn write(path: &Path, bytes: &[u8], now: SystemTime) -> Result<(), Wo
     dated.map_err(WorktreeError::io(path))
 }
 
-/// One entry of an index.
-#[derive(Clone, Copy)]
-pub(crate) struct Record<'a> {
-    raw: &'a [u8],
-    path: &'a [u8],
-    id: &'a [u8],
+/// An index that was read.
+pub(crate) struct Index {
+    bytes: Vec<u8>,
+    /// Where each entry begins, and where the last one ends.
+    starts: Vec<usize>,
+    id_len: usize,
 }
 
-impl<'a> Record<'a> {
-    pub(crate) const fn path(&self) -> &'a [u8] {
-        self.path
+impl Index {
+    /// Reads an index as [`Writer`] writes it; `None` if it is another.
+    pub(crate) fn read(path: &Path, id_len: usize) -> Option<Self> {
+        Self::parse(std::fs::read(path).ok()?, id_len)
     }
 
-    /// How many bytes of the index it takes.
-    pub(crate) const fn len(&self) -> usize {
-        self.raw.len()
-    }
-
-    pub(crate) fn item(&self) -> Item {
-        Item { path: self.path.to_vec(), mode: self.number(6), id: ObjectId::from_bytes_or_panic(self.id) }
-    }
-
-    pub(crate) fn seen(&self) -> Seen {
-        Seen {
-            ctime: [self.number(0), self.number(1)],
-            mtime: [self.number(2), self.number(3)],
-            dev: self.number(4),
-            ino: self.number(5),
-            uid: self.number(7),
-            gid: self.number(8),
-            size: self.number(9),
-        }
-    }
-
-    fn number(&self, at: usize) -> u32 {
-        self.raw[4 * at..][..4].try_into().map_or(0, u32::from_be_bytes)
-    }
-}
-
-/// The entries of an index as [`Writer`] writes it; `None` if it is another.
-pub(crate) fn parse(bytes: &[u8], id_len: usize) -> Option<Vec<Record<'_>>> {
-    let count = bytes.strip_prefix(b"DIRC\0\0\0\x02")?.first_chunk().map(|count| u32::from_be_bytes(*count))?;
-    let (mut rest, end) = bytes[HEADER..].split_at_checked(bytes.len().checked_sub(HEADER + id_len)?)?;
-    if end.iter().any(|byte| *byte != 0) {
-        return None;
-    }
-    let mut records: Vec<Record<'_>> = Vec::with_capacity(rest.len() / (NUMBERS + id_len));
-    while !rest.is_empty() {
-        let record = parse_record(rest, id_len)?;
-        if records.last().is_some_and(|last| last.path >= record.path) {
+    fn parse(bytes: Vec<u8>, id_len: usize) -> Option<Self> {
+        let count = bytes.strip_prefix(b"DIRC\0\0\0\x02")?.first_chunk().map(|count| u32::from_be_bytes(*count))?;
+        let end = bytes.len().checked_sub(id_len).filter(|end| *end >= HEADER)?;
+        if bytes[end..].iter().any(|byte| *byte != 0) {
             return None;
         }
-        rest = &rest[record.raw.len()..];
-        records.push(record);
+        let mut starts = Vec::with_capacity((end - HEADER) / (NUMBERS + id_len));
+        let (mut start, mut last): (usize, &[u8]) = (HEADER, b"");
+        while start < end {
+            let (len, path) = parse_entry(&bytes[start..end], id_len)?;
+            if path <= last {
+                return None;
+            }
+            starts.push(start);
+            (start, last) = (start + len, path);
+        }
+        starts.push(end);
+        (starts.len() == usize::try_from(count).ok()? + 1).then_some(Self { bytes, starts, id_len })
     }
-    (records.len() == usize::try_from(count).ok()?).then_some(records)
+
+    /// How many entries there are.
+    pub(crate) fn len(&self) -> usize {
+        self.starts.len() - 1
+    }
+
+    /// How many bytes it has.
+    pub(crate) fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The number of the first entry at or after `from` whose path is not before `path`.
+    pub(crate) fn find(&self, from: usize, path: &[u8]) -> usize {
+        let starts = &self.starts[from..self.len()];
+        from + starts.partition_point(|start| self.path_at(*start) < path)
+    }
+
+    pub(crate) fn path(&self, number: usize) -> &[u8] {
+        self.path_at(self.starts[number])
+    }
+
+    pub(crate) fn items(&self) -> Vec<Item> {
+        let id = |start: usize| ObjectId::from_bytes_or_panic(&self.bytes[start + NUMBERS..][..self.id_len]);
+        let item =
+            |start: &usize| Item { path: self.path_at(*start).to_vec(), mode: self.number(*start, 6), id: id(*start) };
+        self.starts[..self.len()].iter().map(item).collect()
+    }
+
+    pub(crate) fn seen(&self, number: usize) -> Seen {
+        let number = |at| self.number(self.starts[number], at);
+        Seen {
+            ctime: [number(0), number(1)],
+            mtime: [number(2), number(3)],
+            dev: number(4),
+            ino: number(5),
+            uid: number(7),
+            gid: number(8),
+            size: number(9),
+        }
+    }
+
+    fn path_at(&self, start: usize) -> &[u8] {
+        let rest = &self.bytes[start + NUMBERS + self.id_len..];
+        let path = &rest[2..];
+        match usize::from(u16::from_be_bytes([rest[0], rest[1]])) {
+            LONG => path.split(|byte| *byte == 0).next().unwrap_or_default(),
+            len => &path[..len],
+        }
+    }
+
+    fn number(&self, start: usize, at: usize) -> u32 {
+        self.bytes[start + 4 * at..].first_chunk().map_or(0, |number| u32::from_be_bytes(*number))
+    }
 }
 
-fn parse_record(bytes: &[u8], id_len: usize) -> Option<Record<'_>> {
+/// How long an entry is, and its path.
+fn parse_entry(bytes: &[u8], id_len: usize) -> Option<(usize, &[u8])> {
     let fixed = NUMBERS + id_len + 2;
-    let (id, flags) = bytes.get(NUMBERS..fixed)?.split_at(id_len);
-    let len = match usize::from(u16::from_be_bytes(flags.try_into().ok()?)) {
+    let flags = bytes.get(fixed - 2..fixed)?.try_into().ok()?;
+    let len = match usize::from(u16::from_be_bytes(flags)) {
         LONG => bytes[fixed..].iter().position(|byte| *byte == 0).filter(|len| *len >= LONG)?,
         len if len < LONG => len,
         _ => return None,
     };
-    let raw = bytes.get(..padded(fixed + len))?;
-    let path = &raw[fixed..fixed + len];
-    let is_plain = len > 0 && raw[fixed + len..].iter().all(|byte| *byte == 0);
-    is_plain.then_some(Record { raw, path, id })
+    let entry = bytes.get(..padded(fixed + len))?;
+    let (path, end) = entry[fixed..].split_at(len);
+    (len > 0 && !path.contains(&0) && end.iter().all(|byte| *byte == 0)).then_some((entry.len(), path))
 }
 
 #[cfg(test)]
@@ -178,11 +214,14 @@ mod tests {
         let seen: Vec<Seen> =
             (0..items.len()).map(|n| Seen { size: u32::try_from(n).unwrap(), ..Seen::default() }).collect();
         let bytes = of(&items, &seen, 20);
-        let records = parse(&bytes, 20).unwrap();
-        assert_eq!(records.iter().map(Record::item).collect::<Vec<_>>(), items);
-        assert_eq!(records.iter().map(Record::seen).collect::<Vec<_>>(), seen);
+        let index = Index::parse(bytes.clone(), 20).unwrap();
+        assert_eq!(index.items(), items);
+        assert_eq!((0..index.len()).map(|number| index.seen(number)).collect::<Vec<_>>(), seen);
+        assert_eq!((index.find(0, b"aaa"), index.find(5, b"aaa"), index.find(0, b"c")), (2, 5, index.len()));
         let mut again = Writer::with_capacity(0);
-        records.iter().for_each(|record| again.push_raw(record));
+        again.push_all(&index, 0..5);
+        again.push_all(&index, 5..5);
+        again.push_all(&index, 5..index.len());
         assert!(again.finish(20) == bytes);
     }
 
@@ -191,17 +230,17 @@ mod tests {
         let items = items();
         let bytes = of(&items[..3], &[Seen::default(); 3], 20);
         for end in 0..bytes.len() {
-            assert!(parse(&bytes[..end], 20).is_none(), "{end}");
+            assert!(Index::parse(bytes[..end].to_vec(), 20).is_none(), "{end}");
         }
-        assert!(parse(&of(&[items[1].clone(), items[0].clone()], &[Seen::default(); 2], 20), 20).is_none());
-        assert!(parse(&bytes, 32).is_none());
+        assert!(Index::parse(of(&[items[1].clone(), items[0].clone()], &[Seen::default(); 2], 20), 20).is_none());
+        assert!(Index::parse(bytes, 32).is_none());
     }
 
     proptest::proptest! {
         #[test]
         fn any_bytes_are_an_index_or_none(tail: Vec<u8>) {
-            let _ = parse(&tail, 20);
-            let _ = parse(&[&b"DIRC\0\0\0\x02\0\0\0\x01"[..], &tail].concat(), 20);
+            let _ = Index::parse([&b"DIRC\0\0\0\x02\0\0\0\x01"[..], &tail].concat(), 20);
+            let _ = Index::parse(tail, 20);
         }
     }
 }

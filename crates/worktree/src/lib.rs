@@ -27,6 +27,7 @@ mod meta;
 mod mirror;
 mod patch;
 mod pinned;
+mod proof;
 mod prune;
 mod template;
 mod verify;

@@ -15,6 +15,7 @@ use crate::error::WorktreeError;
 use crate::fetch::{Remote, fetch};
 use crate::lock::{Hold, Lock, Patience};
 use crate::pinned::{Admitted, Pinned};
+use crate::proof;
 use crate::template::{Format, Template, make_dir, remove_locks};
 
 /// The mirrors of one state directory.
@@ -50,8 +51,13 @@ pub(crate) fn name(url: &str, format: Format) -> String {
 
 impl<'a> Mirrors<'a> {
     /// The mirrors in `state`.
-    pub fn new(host: &'a dyn Host, state: &Path, patience: Patience) -> Self {
-        Self { host, dir: state.join("mirrors"), patience }
+    ///
+    /// # Errors
+    /// [`WorktreeError::Io`] when a relative path has nothing to be relative to.
+    pub fn open(host: &'a dyn Host, state: &Path, patience: Patience) -> Result<Self, WorktreeError> {
+        // git runs in the mirror and is told where it is.
+        let state = std::path::absolute(state).map_err(WorktreeError::io(state))?;
+        Ok(Self { host, dir: state.join("mirrors"), patience })
     }
 
     /// Finds the commit in the mirror of `remote`, and fetches once if it is not there or on no allowed branch yet.
@@ -68,10 +74,10 @@ impl<'a> Mirrors<'a> {
         let in_use = Lock::wait(&place.in_use, Hold::Shared, &self.patience)?;
         in_use.touch(self.host.now());
         self.prepare(remote, format, &place)?;
-        let mut found = admit(&place.dir, remote, sha, branches);
+        let mut found = self.admit(&place.dir, remote, sha, branches);
         if matches!(found, Err(WorktreeError::CommitUnknown { .. } | WorktreeError::NotOnAllowedBranch { .. })) {
             self.fetch(remote, format, &place)?;
-            found = admit(&place.dir, remote, sha, branches);
+            found = self.admit(&place.dir, remote, sha, branches);
         }
         let (repo, Admitted { commit, branch, tip }) = found?;
         self.pin(&place.dir, sha)?;
@@ -108,6 +114,35 @@ impl<'a> Mirrors<'a> {
         fetched
     }
 
+    fn admit(
+        &self,
+        dir: &Path,
+        remote: &Remote<'_>,
+        sha: &Oid,
+        branches: &[String],
+    ) -> Result<(Repo, Admitted), WorktreeError> {
+        let repo = Repo::open(dir)?;
+        let unknown =
+            |why: &str| WorktreeError::CommitUnknown { url: remote.shown(), sha: sha.clone(), why: why.to_owned() };
+        let commit = match Commit::read(repo.objects(), sha) {
+            Err(RepoError::Missing(_)) => return Err(unknown("it is on no branch and in no tag")),
+            Err(error @ RepoError::WrongKind { .. }) => return Err(unknown(&error.to_string())),
+            read => read?,
+        };
+        let (names, tips): (Vec<String>, Vec<Oid>) = allowed(&repo, branches)?.into_iter().unzip();
+        if let Some(at) = proof::of(dir, sha, &tips) {
+            return Ok((repo, Admitted { commit, branch: names[at].clone(), tip: tips[at].clone() }));
+        }
+        let Some(at) = reached_from(repo.objects(), sha, &tips)? else {
+            let branches = escape(branches.join(", ").as_bytes());
+            return Err(WorktreeError::NotOnAllowedBranch { url: remote.shown(), sha: sha.clone(), branches });
+        };
+        if tips[at] != *sha {
+            proof::keep(self.host, dir, sha, &tips[at])?;
+        }
+        Ok((repo, Admitted { commit, branch: names[at].clone(), tip: tips[at].clone() }))
+    }
+
     /// Keeps the commit when no branch has it any more. The ref's time is that of the last use.
     fn pin(&self, dir: &Path, sha: &Oid) -> Result<(), WorktreeError> {
         let path = dir.join("refs/pins").join(sha.as_str());
@@ -115,31 +150,10 @@ impl<'a> Mirrors<'a> {
         let touched = std::fs::File::options().write(true).open(&path).and_then(|file| file.set_modified(now));
         let content = format!("{sha}\n");
         if touched.is_err() || std::fs::read(&path).ok().as_deref() != Some(content.as_bytes()) {
-            self.host.write_atomic(&path, content.as_bytes(), 0o600)?;
+            make_dir(&dir.join("refs/pins"))?;
+            proof::replace(self.host, &path, content.as_bytes())?;
         }
         Ok(())
-    }
-}
-
-fn admit(dir: &Path, remote: &Remote<'_>, sha: &Oid, branches: &[String]) -> Result<(Repo, Admitted), WorktreeError> {
-    let repo = Repo::open(dir)?;
-    let unknown =
-        |why: &str| WorktreeError::CommitUnknown { url: remote.shown(), sha: sha.clone(), why: why.to_owned() };
-    let commit = match Commit::read(repo.objects(), sha) {
-        Err(RepoError::Missing(_)) => return Err(unknown("it is on no branch and in no tag")),
-        Err(error @ RepoError::WrongKind { .. }) => return Err(unknown(&error.to_string())),
-        read => read?,
-    };
-    let (names, tips): (Vec<String>, Vec<Oid>) = allowed(&repo, branches)?.into_iter().unzip();
-    match reached_from(repo.objects(), sha, &tips)? {
-        Some(at) => {
-            let (branch, tip) = (names[at].clone(), tips[at].clone());
-            Ok((repo, Admitted { commit, branch, tip }))
-        }
-        None => {
-            let branches = escape(branches.join(", ").as_bytes());
-            Err(WorktreeError::NotOnAllowedBranch { url: remote.shown(), sha: sha.clone(), branches })
-        }
     }
 }
 

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 
 use crate::error::WorktreeError;
 use crate::files::{Seen, descend, descend_or_make, open_root, shown, write};
-use crate::index::{Record, Writer};
+use crate::index::{Index, Writer};
 use crate::listing::{Item, SUBMODULE, check_path, name};
 use crate::lock::Patience;
 
@@ -43,10 +43,10 @@ impl Patch<'_> {
         new.try_for_each(|(change, side)| check_path(&change.path, side.mode))
     }
 
-    /// Changes the files below `root`, whose index has the entries `old`. Returns the new index.
-    pub(crate) fn apply(&self, root: &Path, old: &[Record<'_>], id_len: usize) -> Result<Vec<u8>, NotPatched> {
+    /// Changes the files below `root`, whose index is `old`.
+    pub(crate) fn apply(&self, root: &Path, old: &Index, id_len: usize) -> Result<Patched, NotPatched> {
         let root = open_root(root)?;
-        for change in &self.changes {
+        for change in self.changes.iter().filter(|change| !is_replaced(change)) {
             self.patience.check()?;
             if let Some(side) = change.old {
                 remove(&root, &change.path, side)?;
@@ -56,19 +56,23 @@ impl Patch<'_> {
         for change in &self.changes {
             self.patience.check()?;
             if let Some(side) = change.new {
-                written.push(self.add(&root, &change.path, side)?);
+                written.push(self.add(&root, change, side)?);
             }
         }
         Ok(self.index(old, &written, id_len))
     }
 
-    fn add(&self, root: &OwnedFd, path: &[u8], side: Side) -> Result<(Item, Seen), NotPatched> {
+    fn add(&self, root: &OwnedFd, change: &Change, side: Side) -> Result<(Item, Seen), NotPatched> {
+        let path = &change.path[..];
         let item = Item { path: path.to_vec(), mode: side.canonical_mode(), id: side.object_id() };
         // Where something else is than what was there before, somebody put it there.
         let dir = match descend_or_make(root, parent(path)) {
             Err(Errno::NOTDIR | Errno::LOOP | Errno::EXIST) => return Err(NotPatched::Mutated(path.to_vec())),
             dir => dir.map_err(WorktreeError::errno(shown(path)))?,
         };
+        if is_replaced(change) {
+            unlink(&dir, path, AtFlags::empty())?;
+        }
         match write(self.objects, &dir, &item) {
             Ok(seen) => Ok((item, seen)),
             Err(WorktreeError::Io { source, .. }) if source.kind() == std::io::ErrorKind::AlreadyExists => {
@@ -79,22 +83,42 @@ impl Patch<'_> {
     }
 
     /// The entries of what stays as they are, and the new ones between them.
-    fn index(&self, old: &[Record<'_>], written: &[(Item, Seen)], id_len: usize) -> Vec<u8> {
-        let mut writer = Writer::with_capacity(old.iter().map(Record::len).sum::<usize>() + 200 * written.len() + 64);
-        let mut written = written.iter().peekable();
-        let mut gone = self.changes.iter().filter(|change| change.old.is_some()).peekable();
-        for record in old {
-            while let Some((item, seen)) = written.next_if(|(item, _)| &item.path[..] <= record.path()) {
+    fn index(&self, old: &Index, written: &[(Item, Seen)], id_len: usize) -> Patched {
+        let mut writer = Writer::with_capacity(old.size() + 256 * written.len());
+        let (mut written, mut from) = (written.iter().peekable(), 0);
+        let mut patched = Patched { index: Vec::new(), files: 0, gone: 0, new: 0 };
+        for change in &self.changes {
+            let found = old.find(from, &change.path);
+            writer.push_all(old, from..found);
+            let is_old = found < old.len() && old.path(found) == change.path;
+            patched.gone += if is_old { u64::from(old.seen(found).size) } else { 0 };
+            from = found + usize::from(is_old);
+            if let Some((item, seen)) = written.next_if(|(item, _)| item.path == change.path) {
                 writer.push(item, seen);
-            }
-            while gone.next_if(|change| &change.path[..] < record.path()).is_some() {}
-            if gone.peek().is_none_or(|change| change.path != record.path()) {
-                writer.push_raw(record);
+                patched.new += u64::from(seen.size);
             }
         }
-        written.for_each(|(item, seen)| writer.push(item, seen));
-        writer.finish(id_len)
+        writer.push_all(old, from..old.len());
+        patched.files = writer.count();
+        patched.index = writer.finish(id_len);
+        patched
     }
+}
+
+/// What a checkout became.
+pub(crate) struct Patched {
+    pub(crate) index: Vec<u8>,
+    /// How many entries the index has.
+    pub(crate) files: usize,
+    /// The bytes of what was removed and of what was written.
+    pub(crate) gone: u64,
+    pub(crate) new: u64,
+}
+
+/// Whether one file or link takes the place of another, so that its directory stays.
+fn is_replaced(change: &Change) -> bool {
+    let is_file = |side: Option<Side>| side.is_some_and(|side| side.canonical_mode() != SUBMODULE);
+    is_file(change.old) && is_file(change.new)
 }
 
 fn parent(path: &[u8]) -> &[u8] {
@@ -103,13 +127,10 @@ fn parent(path: &[u8]) -> &[u8] {
 
 /// Removes what is at `path`, and the directories that are empty then.
 fn remove(root: &OwnedFd, path: &[u8], side: Side) -> Result<(), NotPatched> {
-    let flags = |side: Side| if side.canonical_mode() == SUBMODULE { AtFlags::REMOVEDIR } else { AtFlags::empty() };
-    let gone = descend(root, parent(path)).and_then(|dir| unlinkat(&dir, name(path), flags(side)));
-    match gone {
-        Ok(()) => {}
-        Err(Errno::NOENT | Errno::NOTDIR | Errno::ISDIR | Errno::LOOP | Errno::NOTEMPTY | Errno::PERM) => {
-            return Err(NotPatched::Mutated(path.to_vec()));
-        }
+    let flags = if side.canonical_mode() == SUBMODULE { AtFlags::REMOVEDIR } else { AtFlags::empty() };
+    match descend(root, parent(path)) {
+        Ok(dir) => unlink(&dir, path, flags)?,
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Err(NotPatched::Mutated(path.to_vec())),
         Err(errno) => return Err(WorktreeError::errno(shown(path))(errno).into()),
     }
     let mut path = parent(path);
@@ -123,4 +144,15 @@ fn remove(root: &OwnedFd, path: &[u8], side: Side) -> Result<(), NotPatched> {
         }
     }
     Ok(())
+}
+
+/// Removes one name of a directory, which is of the kind that the tree says.
+fn unlink(dir: &OwnedFd, path: &[u8], flags: AtFlags) -> Result<(), NotPatched> {
+    match unlinkat(dir, name(path), flags) {
+        Ok(()) => Ok(()),
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::ISDIR | Errno::NOTEMPTY | Errno::EXIST | Errno::PERM) => {
+            Err(NotPatched::Mutated(path.to_vec()))
+        }
+        Err(errno) => Err(WorktreeError::errno(shown(path))(errno).into()),
+    }
 }

@@ -42,6 +42,7 @@ pub struct Pruned {
 /// # Errors
 /// [`WorktreeError::Io`]; [`WorktreeError::Fetch`] when git cannot pack a mirror.
 pub fn prune(host: &dyn Host, state: &Path, urls: &[&str], unused: Duration) -> Result<Pruned, WorktreeError> {
+    let state = &std::path::absolute(state).map_err(WorktreeError::io(state))?;
     let mut prune = Prune { host, before: host.now() - unused, pruned: Pruned::default() };
     let keep = urls.iter().flat_map(|url| [name(url, Format::Sha1), name(url, Format::Sha256)]).collect();
     prune.mirrors(&state.join("mirrors"), &keep)?;
@@ -94,6 +95,9 @@ impl Prune<'_> {
         for pin in entries(&dir.join("refs/pins"))? {
             if last_use(&pin) < self.before {
                 remove(&pin)?;
+                if let Some(name) = pin.file_name() {
+                    remove(&dir.join("proofs").join(name))?;
+                }
                 self.pruned.pins += 1;
             }
         }

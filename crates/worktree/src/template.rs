@@ -13,8 +13,8 @@ use crate::error::WorktreeError;
 
 /// A mirror has no branch of its own; git wants to read of one.
 const HEAD: &str = "ref: refs/heads/main\n";
-/// All that a mirror has; `url` is ours.
-const NAMES: [&str; 6] = ["HEAD", "config", "objects", "packed-refs", "refs", "url"];
+/// All that a mirror has; `proofs` and `url` are ours.
+const NAMES: [&str; 7] = ["HEAD", "config", "objects", "packed-refs", "proofs", "refs", "url"];
 
 /// The mode of the directory of objects.
 const OBJECTS: u32 = 0o755;
@@ -64,7 +64,8 @@ impl Template<'_> {
         let is_dir = |name: &&str| symlink_metadata(self.dir.join(name)).is_ok_and(|found| found.is_dir());
         let is_open = symlink_metadata(self.dir.join("objects")).is_ok_and(|found| found.mode() & 0o777 == OBJECTS);
         let is_gone = symlink_metadata(self.dir.join("objects/info")).is_err();
-        let named = is_gone && is_open && self.ours().iter().all(is_ours) && ["objects", "refs"].iter().all(is_dir);
+        let named =
+            is_gone && is_open && self.ours().iter().all(is_ours) && ["objects", "proofs", "refs"].iter().all(is_dir);
         Ok(named && self.others()?.is_empty())
     }
 
@@ -84,7 +85,7 @@ impl Template<'_> {
         }
         self.others()?.iter().try_for_each(|path| remove(path))?;
         remove(&self.dir.join("objects/info"))?;
-        for (name, mode) in [("objects", OBJECTS), ("refs", 0o700)] {
+        for (name, mode) in [("objects", OBJECTS), ("proofs", 0o700), ("refs", 0o700)] {
             make_real_dir(&self.dir.join(name), mode)?;
         }
         for (name, bytes) in self.ours() {

@@ -16,11 +16,15 @@ fn many(lab: &Lab) -> Oid {
     lab.f.write("run.sh", "#!/bin/sh\n");
     std::fs::set_permissions(lab.f.work().join("run.sh"), PermissionsExt::from_mode(0o755)).unwrap();
     std::os::unix::fs::symlink("../nowhere", lab.f.work().join("link")).unwrap();
-    lab.f.write("crlf.txt", "a\r\nb\n");
-    lab.f.commit("before the attributes, so that git keeps the line ends");
     lab.f.write(".gitattributes", "* text eol=lf filter=evil\n");
     lab.f.write(b"\xff\n", "odd name\n");
-    lab.commit()
+    lab.f.commit("files");
+    // As a program stores it that knows no attributes.
+    let crlf = lab.f.git_stdin(&["hash-object", "-w", "--stdin", "--no-filters"], b"a\r\nb\n");
+    lab.f.git(&["update-index", "--add", "--cacheinfo", &format!("100644,{crlf},crlf.txt")]);
+    lab.f.git(&["commit", "-q", "-m", "crlf"]);
+    lab.f.git(&["push", "-q", "--force", "origin", "HEAD:main"]);
+    lab.f.id("HEAD")
 }
 
 #[test]

@@ -66,15 +66,15 @@ impl Lab {
 
     /// The only mirror's directory.
     pub(crate) fn mirror(&self) -> PathBuf {
-        let all = std::fs::read_dir(self.state().join("mirrors")).unwrap().map(|entry| entry.unwrap().path());
-        all.filter(|path| path.is_dir()).next().unwrap()
+        let mut all = std::fs::read_dir(self.state().join("mirrors")).unwrap().map(|entry| entry.unwrap().path());
+        all.find(|path| path.is_dir()).unwrap()
     }
 
     pub(crate) fn provide_on(&self, sha: &Oid, branches: &[&str]) -> Result<Pinned, WorktreeError> {
         let url = self.url();
         let remote = Remote { url: &url, fetch: &url, ssh_host_keys: &[], ssh_identity: None };
         let branches: Vec<String> = branches.iter().map(ToString::to_string).collect();
-        Mirrors::new(&self.host, &self.state(), Patience::default()).provide(&remote, sha, &branches)
+        Mirrors::open(&self.host, &self.state(), Patience::default())?.provide(&remote, sha, &branches)
     }
 
     pub(crate) fn provide(&self, sha: &Oid) -> Result<Pinned, WorktreeError> {
@@ -93,7 +93,7 @@ impl Lab {
     pub(crate) fn slots(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.state().join("trees")).unwrap();
         let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-        names.retain(|name| !name.ends_with(".lock"));
+        names.retain(|name| Path::new(name).extension().is_none_or(|it| it != "lock"));
         names.sort();
         names
     }
