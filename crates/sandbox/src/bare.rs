@@ -23,7 +23,12 @@ pub(crate) fn run(control: &OwnedFd, order: &Order, files: &[Vec<u8>]) -> Result
     let scratch =
         order.scratch.as_ref().map(PathBuf::from).ok_or_else(|| Stuck::new("use the scratch", "none was given"))?;
     let artifacts = furnish(order, files, &scratch)?;
-    let terms = Terms { namespaces: false, network: order.network, abstract_scoped: sys::landlock_abi() >= 6 };
+    let terms = Terms {
+        namespaces: false,
+        network: order.network,
+        abstract_scoped: sys::landlock_abi() >= 6,
+        same_user: order.switch_to.is_none(),
+    };
     let sources: Vec<PathBuf> = order.binds.iter().map(|(source, _)| source.into()).collect();
     let job = Job {
         order,

@@ -38,7 +38,12 @@ fn run(control: &OwnedFd, order: &Order, files: &[Vec<u8>], owner: u32, users: O
     }
     let kept = root::make(order, files, owner, users)?;
     let capture = order.mode == TreeMode::Capture;
-    let terms = Terms { namespaces: true, network: order.network, abstract_scoped: sys::landlock_abi() >= 6 };
+    let terms = Terms {
+        namespaces: true,
+        network: order.network,
+        abstract_scoped: sys::landlock_abi() >= 6,
+        same_user: order.switch_to.is_none(),
+    };
     let job = Job {
         order,
         programs: filter::programs(terms)?,

@@ -73,3 +73,53 @@ fn without_namespaces_a_job_has_its_places() {
     assert_eq!(report.end, sandbox::End::Exited(0));
     assert_eq!(artifact(&report.artifacts, "out"), format!("{}\nhead\n", paths.tree().display()));
 }
+
+#[test]
+fn j11_without_namespaces_no_file_is_changed_by_its_descriptor() {
+    let mut fixture = Fixture::at(Level::L0);
+    let tool = fixture.dir.path().join("tool");
+    std::fs::write(&tool, "tool").unwrap();
+    fixture.spec.binds = vec![sandbox::Bind { source: tool.clone(), target: "/tool".into() }];
+    let before = contents(fixture.dir.path());
+    let said = fixture.python(&format!(
+        r#"
+for path in ["file", ".", "{}"]:
+    fd = os.open(path, os.O_RDONLY)
+    t("fchmod", lambda: os.fchmod(fd, 0o4777))
+    t("fchown", lambda: os.fchown(fd, -1, os.getgid()))
+    t("futimes", lambda: os.utime(fd, (1, 1)))
+    t("fsetxattr", lambda: os.setxattr(fd, "user.x", b"x"))
+    t("FS_IOC_SETFLAGS", lambda: sys(16, fd, 0x40086602, struct.pack("l", 0x40)))
+    t("FS_IOC_FSSETXATTR", lambda: sys(16, fd, 0x401c5820, b"\0" * 28))
+t("tty", lambda: print(os.isatty(1), os.get_blocking(1)))
+"#,
+        tool.display(),
+    ));
+    let (refused, asked) = said.trim_end().rsplit_once("\nFalse True\n").unwrap();
+    assert_eq!((refused.lines().count(), asked), (18, "tty DONE"));
+    assert!(refused.lines().all(|line| line.ends_with(" EACCES") || line.ends_with(" EPERM")), "{said}");
+    let after = contents(fixture.dir.path());
+    assert!(before.iter().filter(|(path, _)| *path != fixture.dir.path()).all(|(path, was)| after[path] == *was));
+}
+
+#[test]
+fn j09_without_namespaces_nothing_else_of_the_user_is_reached() {
+    let said = Fixture::at(Level::L0).python(
+        r#"
+import resource
+for name, number in dict(shmget=29, shmat=30, shmctl=31, semget=64, semop=65, semctl=66, semtimedop=220, msgget=68,
+                         msgsnd=69, msgrcv=70, msgctl=71, mq_unlink=241).items():
+    t(name, lambda: sys(number, 0, 1, 0o1600, 0))
+t("mq_open", lambda: sys(240, b"queue", 0, 0, 0))
+up = os.getppid()
+t("limit", lambda: resource.prlimit(up, resource.RLIMIT_CPU, (0, 0)))
+t("read limit", lambda: resource.prlimit(up, resource.RLIMIT_CPU))
+t("processors", lambda: os.sched_setaffinity(up, {0}))
+t("scheduler", lambda: os.sched_setscheduler(up, os.SCHED_BATCH, os.sched_param(0)))
+t("niceness", lambda: os.setpriority(os.PRIO_PROCESS, up, 19))
+t("io priority", lambda: sys(251, 1, up, 3 << 13))
+"#,
+    );
+    assert_eq!(said.lines().count(), 19);
+    assert!(said.lines().all(|line| line.ends_with(" EACCES") || line.ends_with(" EPERM")), "{said}");
+}

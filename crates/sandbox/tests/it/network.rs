@@ -2,7 +2,9 @@
 
 use std::net::{TcpListener, UdpSocket};
 use std::os::linux::net::SocketAddrExt as _;
-use std::os::unix::net::{SocketAddr, UnixListener};
+use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener};
+
+use sandbox::Level;
 
 use crate::fixture::Fixture;
 
@@ -86,4 +88,44 @@ t("packet", lambda: sys(41, 17, 3, 0))
     ));
     assert_eq!(said, "tcp DONE\nabstract EPERM\npacket EPERM\n");
     assert!(named.accept().is_err());
+}
+
+#[test]
+fn j09_without_namespaces_no_socket_of_the_machine_is_reached_by_its_path() {
+    for network in [false, true] {
+        let mut fixture = Fixture::at(Level::L0);
+        fixture.spec.network = network;
+        let (stream, datagram) = (fixture.dir.path().join("stream"), fixture.dir.path().join("datagram"));
+        let listener = UnixListener::bind(&stream).unwrap();
+        let receiver = UnixDatagram::bind(&datagram).unwrap();
+        for path in [&stream, &datagram] {
+            std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+        }
+        let said = fixture.python(&format!(
+            r#"
+t("stream", lambda: socket.socket(socket.AF_UNIX).connect("{}"))
+for kind in [socket.SOCK_DGRAM, socket.SOCK_RAW]:
+    t("datagram", lambda: socket.socketpair(socket.AF_UNIX, kind)[0].sendto(b"x", "{}"))
+t("pair", lambda: socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM))
+"#,
+            stream.display(),
+            datagram.display(),
+        ));
+        assert_eq!(said, "stream EPERM\ndatagram EPERM\ndatagram EPERM\npair DONE\n");
+        listener.set_nonblocking(true).unwrap();
+        receiver.set_nonblocking(true).unwrap();
+        assert!(listener.accept().is_err() && receiver.recv(&mut [0; 1]).is_err());
+    }
+}
+
+#[test]
+fn a_pair_of_sockets_is_of_no_other_family() {
+    let said = Fixture::new().python(
+        r#"
+for family in [2, 10, 16, 17, 21, 30, 31, 38, 40]:
+    for kind in [1, 2, 3, 5]:
+        t(f"{family} {kind}", lambda: sys(53, family, kind, 0, b"\0" * 8))
+"#,
+    );
+    assert!(said.lines().count() == 36 && said.lines().all(|line| line.ends_with(" EPERM")), "{said}");
 }

@@ -1,6 +1,6 @@
 //! Attacks by calls that need or give rights, and what must not be refused.
 
-use sandbox::End;
+use sandbox::{End, Level};
 
 use crate::fixture::Fixture;
 
@@ -135,4 +135,32 @@ print(sorted(int(name) for name in os.listdir("/proc") if name.isdigit()) == [1,
 "#,
     );
     assert_eq!(said, "environ EACCES\nmem EACCES\nmaps EACCES\nroot EACCES\ncwd EACCES\nexe EACCES\nfd EACCES\nTrue\n");
+}
+
+#[test]
+fn j13_the_init_cannot_be_ended_by_a_limit() {
+    for level in [Level::L3, Level::L0] {
+        let said = Fixture::at(level).python(
+            r#"
+import resource
+t("limit", lambda: resource.prlimit(os.getppid(), resource.RLIMIT_CPU, (0, 0)))
+t("own", lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100)))
+"#,
+        );
+        assert_eq!(said, "limit EPERM\nown DONE\n", "{level}");
+    }
+}
+
+#[test]
+fn no_lease_holds_up_who_opens_a_file() {
+    let said = Fixture::new().python(
+        r#"
+import fcntl
+fd = os.open("/tmp/x", os.O_CREAT | os.O_RDWR)
+t("lease", lambda: fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK))
+t("delegation", lambda: fcntl.fcntl(fd, 1040, b"\0" * 8))
+t("lock", lambda: fcntl.flock(fd, fcntl.LOCK_EX))
+"#,
+    );
+    assert_eq!(said, "lease EPERM\ndelegation EPERM\nlock DONE\n");
 }
