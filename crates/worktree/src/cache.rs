@@ -210,7 +210,7 @@ impl<'a> Cache<'a> {
         let patched = match patch.apply(&building.dir.join("tree"), &index, slot.id_len()) {
             Ok(patched) => patched,
             Err(NotPatched::Failed(error)) => return Err(error),
-            Err(NotPatched::Mutated(changed)) => return Err(self.put_away(&old.tree, &building.dir, &[changed])?),
+            Err(NotPatched::Mutated(at)) => return Err(self.put_away(&old.tree, &building.dir, &[at])?),
         };
         let size = (patched.files, (meta.bytes + patched.new).saturating_sub(patched.gone));
         let meta = Meta::new(&slot.tree, &pinned.mirror, size, meta.evidence);

@@ -112,13 +112,14 @@ impl Lock {
 /// alone would leave the lock held as long.
 impl Drop for Lock {
     fn drop(&mut self) {
-        drop(flock(&self.0, FlockOperation::Unlock));
+        // A lock that cannot be released here is released with the last descriptor of the file.
+        let _ = flock(&self.0, FlockOperation::Unlock);
     }
 }
 
 fn open(path: &Path) -> Result<File, WorktreeError> {
     let flags = OFlags::NOFOLLOW.bits().cast_signed();
-    let options =
+    let opened =
         File::options().read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(flags).open(path);
     opened.map_err(WorktreeError::io(path))
 }

@@ -36,9 +36,10 @@ fn literal(rest: &str) -> Option<&str> {
     word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-').then_some(word)
 }
 
+/// What operators read: shipping, and jobs.
 fn guide() -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    fs::read_to_string(root.join("docs/operating.md")).unwrap()
+    ["docs/operating.md", "docs/jobs.md"].map(|path| fs::read_to_string(root.join(path)).unwrap()).concat()
 }
 
 /// The rows of the guide's table of the policy whose value is a number: key, default, least and most.
