@@ -42,7 +42,7 @@ impl Desk {
     ///
     /// # Errors
     /// Those of the machine.
-    pub fn open(host: &dyn Host, state: &Path, record: &Record, died: &Artifact) -> Result<Self, Failure> {
+    pub fn open(state: &Path, record: &Record, died: &Artifact) -> Result<Self, Failure> {
         let (marker, dir) =
             (state.join("running").join(record.job_id.as_str()), state.join("jobs").join(record.job_id.as_str()));
         for parent in [&marker, &dir].into_iter().filter_map(|path| path.parent()) {
@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn j19_a_job_whose_runner_died_is_finished_once() {
         let (host, state) = (Local::new(), TempDir::new().unwrap());
-        let desk = Desk::open(&host, state.path(), &record(), &died()).unwrap();
+        let desk = Desk::open(state.path(), &record(), &died()).unwrap();
         assert!(sweep(&host, state.path()).unwrap().is_empty(), "its runner lives");
         drop(desk);
         let ended = sweep(&host, state.path()).unwrap();
@@ -209,7 +209,7 @@ mod tests {
         ];
         for there in steps {
             let state = TempDir::new().unwrap();
-            drop(Desk::open(&host, state.path(), &record(), &died()).unwrap());
+            drop(Desk::open(state.path(), &record(), &died()).unwrap());
             let dir = state.path().join("jobs").join(ID);
             let all = died().to_json().unwrap();
             fs::write(dir.join(DIGEST), "x").unwrap();
@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn after_a_power_failure_what_was_cut_short_is_no_proof() {
         let (host, state) = (Local::new(), TempDir::new().unwrap());
-        drop(Desk::open(&host, state.path(), &record(), &died()).unwrap());
+        drop(Desk::open(state.path(), &record(), &died()).unwrap());
         fs::write(state.path().join("jobs").join(ID).join(DIED), "{").unwrap();
         assert!(sweep(&host, state.path()).unwrap().is_empty());
         assert!(artifact(state.path()).is_none());

@@ -100,7 +100,7 @@ fn pinned(runner: &Runner<'_>, admitted: &Admitted) -> Result<Pinned, Failure> {
         ssh_host_keys: &repo.ssh_host_keys,
         ssh_identity: repo.ssh_identity.as_deref(),
     };
-    let mirrors = Mirrors::new(runner.host, &runner.site.state, patience(runner));
+    let mirrors = Mirrors::open(runner.host, &runner.site.state, patience(runner))?;
     Ok(mirrors.provide(&remote, &sha, &repo.allowed_branches)?)
 }
 

@@ -89,7 +89,7 @@ impl Runner<'_> {
         sweep(self.host, state)?;
         let begun = Begun::now(self.host)?;
         let (died, _) = begun.artifact(self.host, &admitted, Performed::failed(&interrupted()))?;
-        let desk = Desk::open(self.host, state, &begun.record(self.host, &admitted)?, &died)?;
+        let desk = Desk::open(state, &begun.record(self.host, &admitted)?, &died)?;
         let performed = perform(self, &admitted, desk.dir());
         let (artifact, exit) = begun.artifact(self.host, &admitted, performed)?;
         let artifact_dir = desk.dir().to_owned();

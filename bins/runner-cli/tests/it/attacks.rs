@@ -200,10 +200,13 @@ fn killed_at_any_moment_the_next_run_is_clean_and_right() {
         let said = stage.runner(&["run", "script", "--repo", "project", "--sha", &commits[at], "--trees", "1"]);
         assert_eq!((said.code, said.stdout), (Some(0), at.to_string()), "after {millis} ms: {}", said.stderr);
     }
+    // What a killed runner had just started still has its marker open until it is gone too: a later run finishes that job.
+    while fs::read_dir(stage.path("state/running")).unwrap().next().is_some() {
+        assert_eq!(stage.job("script").code, Some(0));
+    }
     let left = |dir: &str| {
         fs::read_dir(stage.path(dir)).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap())
     };
-    assert_eq!(left("state/running").count(), 0);
     assert_eq!(left("state/trees").filter(|name| name.starts_with('.')).count(), 0);
     assert_eq!(left("state/trees").filter(|name| !name.contains('.')).count(), 1);
     for dir in stage.job_dirs() {
