@@ -20,16 +20,16 @@ fn refused(lab: &Lab, url: &str) -> String {
 fn an_unreachable_remote_is_infrastructure() {
     let lab = Lab::new();
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    assert_eq!(refused(&lab, &format!("https://127.0.0.1:{port}/a")), "remote-unreachable 4");
+    for scheme in ["https", "http"] {
+        assert_eq!(refused(&lab, &format!("{scheme}://127.0.0.1:{port}/a")), "remote-unreachable 4", "{scheme}");
+    }
     assert_eq!(refused(&lab, &format!("file://{}/nothing", lab.f.dir().display())), "remote-unreachable 4");
 }
 
 #[test]
 fn other_protocols_are_refused() {
     let lab = Lab::new();
-    for url in
-        ["ext::sh -c true", "git://example.com/a", "http://example.com/a", "/path", "-u", "fd::7", "https://a b/c"]
-    {
+    for url in ["ext::sh -c true", "git://example.com/a", "/path", "-u", "fd::7", "https://a b/c"] {
         assert_eq!(refused(&lab, url), "protocol-not-allowed 1", "{url}");
     }
 }
