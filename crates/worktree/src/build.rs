@@ -69,12 +69,11 @@ fn pieces(objects: &Objects, listing: &Listing) -> Vec<(usize, Vec<usize>)> {
     let mut pieces: Vec<(usize, Vec<usize>)> = Vec::new();
     for item in objects.order(&listing.items, |item| item.id) {
         let directory = of_item[item];
-        match place[directory].filter(|at| pieces[*at].1.len() < PIECE) {
-            Some(at) => pieces[at].1.push(item),
-            None => {
-                place[directory] = Some(pieces.len());
-                pieces.push((directory, vec![item]));
-            }
+        if let Some(at) = place[directory].filter(|at| pieces[*at].1.len() < PIECE) {
+            pieces[at].1.push(item);
+        } else {
+            place[directory] = Some(pieces.len());
+            pieces.push((directory, vec![item]));
         }
     }
     pieces

@@ -210,7 +210,7 @@ impl<'a> Cache<'a> {
         let patched = match patch.apply(&building.dir.join("tree"), &index, slot.id_len()) {
             Ok(patched) => patched,
             Err(NotPatched::Failed(error)) => return Err(error),
-            Err(NotPatched::Mutated(path)) => return Err(self.put_away(&old.tree, &building.dir, &[path])?),
+            Err(NotPatched::Mutated(at)) => return Err(self.put_away(&old.tree, &building.dir, &[at])?),
         };
         let size = (patched.files, (meta.bytes + patched.new).saturating_sub(patched.gone));
         let meta = Meta::new(&slot.tree, &pinned.mirror, size, meta.evidence);
@@ -271,7 +271,11 @@ impl<'a> Cache<'a> {
         let quarantine = self.quarantine.join(name);
         // The lock goes first: who comes next makes another slot, under another lock.
         drop(remove(&Slot::of(&self.trees, tree).lock));
-        std::fs::rename(dir, &quarantine).map_err(WorktreeError::io(dir))?;
+        match std::fs::rename(dir, &quarantine) {
+            // Another run that saw it too was faster.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            renamed => renamed.map_err(WorktreeError::io(dir))?,
+        }
         let paths = paths.iter().map(|path| review_bundle::escape(path)).collect();
         Ok(WorktreeError::MutationDetected { tree: tree.clone(), paths, quarantine })
     }

@@ -94,7 +94,6 @@ fn command(dir: &Path, protocol: &str) -> Cmd {
         "fetch.writeCommitGraph=false",
         "gc.auto=0",
         "maintenance.auto=false",
-        "http.followRedirects=false",
         "advice.graftFileDeprecated=false",
     ];
     let fetch = [

@@ -1,4 +1,4 @@
-//! The pinned keys of an SSH server, as ssh reads them (sshd(8), SSH_KNOWN_HOSTS FILE FORMAT).
+//! The pinned keys of an SSH server, as ssh reads them (sshd(8), `SSH_KNOWN_HOSTS FILE FORMAT`).
 
 /// The lines of a known-hosts file for the server of `url`, in which each of `keys` is `TYPE BASE64`; `None` when one of
 /// them is not, or the URL names no host.

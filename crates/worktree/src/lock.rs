@@ -108,11 +108,19 @@ impl Lock {
     }
 }
 
+/// A process that another thread is just starting has the file open too until it runs its program; closing the file
+/// alone would leave the lock held as long.
+impl Drop for Lock {
+    fn drop(&mut self) {
+        drop(flock(&self.0, FlockOperation::Unlock));
+    }
+}
+
 fn open(path: &Path) -> Result<File, WorktreeError> {
     let flags = OFlags::NOFOLLOW.bits().cast_signed();
-    let options =
+    let opened =
         File::options().read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(flags).open(path);
-    options.map_err(WorktreeError::io(path))
+    opened.map_err(WorktreeError::io(path))
 }
 
 /// When what a lock is about was last used; the beginning of time where that cannot be known.

@@ -66,8 +66,8 @@ impl Lab {
 
     /// The only mirror's directory.
     pub(crate) fn mirror(&self) -> PathBuf {
-        let all = std::fs::read_dir(self.state().join("mirrors")).unwrap().map(|entry| entry.unwrap().path());
-        all.filter(|path| path.is_dir()).next().unwrap()
+        let mut all = std::fs::read_dir(self.state().join("mirrors")).unwrap().map(|entry| entry.unwrap().path());
+        all.find(|path| path.is_dir()).unwrap()
     }
 
     pub(crate) fn provide_on(&self, sha: &Oid, branches: &[&str]) -> Result<Pinned, WorktreeError> {
@@ -93,7 +93,7 @@ impl Lab {
     pub(crate) fn slots(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.state().join("trees")).unwrap();
         let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-        names.retain(|name| !name.ends_with(".lock"));
+        names.retain(|name| Path::new(name).extension().is_none_or(|it| it != "lock"));
         names.sort();
         names
     }

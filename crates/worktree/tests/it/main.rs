@@ -3,7 +3,6 @@
 #![allow(clippy::disallowed_methods, reason = "tests make and break files")]
 #![allow(clippy::unwrap_used, reason = "a fixture that cannot be made fails its test")]
 
-mod bench;
 mod cache;
 mod crash;
 mod disk;

@@ -1,1 +1,70 @@
-//! .
+//! Remotes that are not there, not allowed, or busy.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use host::Cancel;
+use verdict::Oid;
+use worktree::{Bounds, Cache, Mirrors, Patience, Remote};
+
+use crate::lab::{Lab, class};
+
+fn refused(lab: &Lab, url: &str) -> String {
+    let remote = Remote { url, ssh_host_keys: &[], ssh_identity: None };
+    let mirrors = Mirrors::open(&lab.host, &lab.state(), Patience::default()).unwrap();
+    let sha: Oid = "1".repeat(40).parse().unwrap();
+    class(mirrors.provide(&remote, &sha, &["main".to_owned()]).err().unwrap())
+}
+
+#[test]
+fn an_unreachable_remote_is_infrastructure() {
+    let lab = Lab::new();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    assert_eq!(refused(&lab, &format!("https://127.0.0.1:{port}/a")), "remote-unreachable 4");
+    assert_eq!(refused(&lab, &format!("file://{}/nothing", lab.f.dir().display())), "remote-unreachable 4");
+}
+
+#[test]
+fn other_protocols_are_refused() {
+    let lab = Lab::new();
+    for url in
+        ["ext::sh -c true", "git://example.com/a", "http://example.com/a", "/path", "-u", "fd::7", "https://a b/c"]
+    {
+        assert_eq!(refused(&lab, url), "protocol-not-allowed 1", "{url}");
+    }
+}
+
+#[test]
+fn j22_a_server_whose_key_is_not_pinned_is_not_asked() {
+    let lab = Lab::new();
+    assert_eq!(refused(&lab, "ssh://git@127.0.0.1:1/a"), "host-key-missing 3");
+}
+
+#[test]
+fn a_wait_for_another_run_ends() {
+    let lab = Lab::new();
+    let sha = lab.f.id("HEAD");
+    let pinned = lab.provide(&sha).unwrap();
+    let held = lab.cache(3).checkout(&pinned).unwrap();
+    let path = lab.state().join("trees").join(format!("{}.lock", held.tree()));
+    let tree = held.tree().clone();
+    drop(held);
+    let lock = std::fs::File::open(path).unwrap();
+    lock.lock().unwrap();
+    let patience = Patience { limit: Duration::from_millis(30), cancel: Cancel::default() };
+    let bounds = Bounds { slots: 3, bytes: None };
+    let cache = Cache::open(&lab.host, &lab.state(), bounds, patience.clone()).unwrap();
+    assert_eq!(class(cache.checkout(&pinned).err().unwrap()), "worktree-locked 5");
+    patience.cancel.cancel();
+    assert_eq!(class(cache.checkout(&pinned).err().unwrap()), "cancelled 4");
+    drop(lock);
+    assert_eq!(lab.cache(3).checkout(&pinned).unwrap().tree(), &tree);
+}
+
+#[test]
+fn a_repository_of_another_user_is_fetched_by_path() {
+    let lab = Lab::new();
+    let chown = std::process::Command::new("chown").args(["-R", "65534"]).arg(lab.f.remote()).status().unwrap();
+    assert!(chown.success(), "run the tests as root, as CI does");
+    drop(lab.provide(&lab.f.id("HEAD")).unwrap());
+}
