@@ -112,7 +112,8 @@ impl Lock {
 /// alone would leave the lock held as long.
 impl Drop for Lock {
     fn drop(&mut self) {
-        drop(flock(&self.0, FlockOperation::Unlock));
+        // What cannot be unlocked is so once the file is closed everywhere.
+        _ = flock(&self.0, FlockOperation::Unlock);
     }
 }
 
