@@ -231,7 +231,7 @@ fn nothing_is_pushed_from_a_mirror() {
     for to in [&lab.url(), &path, "https://example.com/a", "ssh://git@example.com/a", "git@example.com:a", "origin"] {
         // Either is enough: no protocol is allowed, and no URL is left.
         let (pushed, said) = push(&lab.mirror(), to, "never");
-        assert!(!pushed && said.contains("not allowed"), "{to}: {said}");
+        assert!(!pushed && (said.contains("not allowed") || said.contains("DISABLED")), "{to}: {said}");
         let (pushed, said) = push(&lab.mirror(), to, "always");
         assert!(!pushed && !said.contains("example.com:"), "{to}: {said}");
     }
