@@ -52,7 +52,10 @@ impl Desk {
         flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|errno| io(&marker)(errno.into()))?;
         DirBuilder::new().mode(0o700).create(&dir).map_err(io(&dir))?;
         write_new(&dir.join(RECORD), &record.to_json().map_err(|error| invalid(&error))?)?;
-        write_new(&dir.join(DIED), &died.to_json().map_err(|error| invalid(&error))?)?;
+        // Killed while it is written, the job was never begun, and nothing must look as if it was.
+        let (died_at, beside) = (dir.join(DIED), dir.join(".died.new"));
+        write_new(&beside, &died.to_json().map_err(|error| invalid(&error))?)?;
+        fs::rename(&beside, &died_at).map_err(io(&died_at))?;
         Ok(Self { dir, marker, _lock: lock })
     }
 
