@@ -1,7 +1,7 @@
 //! The files of a mirror that git obeys: ours, written before every use.
 //!
-//! **Invariant:** after [`check`] said so or [`restore`] ran, the mirror has nothing but this crate's settings, objects,
-//! refs and the URL it is of.
+//! **Invariant:** after [`Template::check`] said so or [`Template::restore`] ran, the mirror has nothing but this crate's
+//! settings, objects, refs, proofs of ancestry and the URL it is of.
 
 use std::fs::{DirBuilder, Permissions, symlink_metadata};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
