@@ -18,7 +18,7 @@ pub(crate) enum Action {
     Run(Run),
     /// Let jobs run on a repository: its directory on this machine, or its URL
     Allow(Allow),
-    /// Remove what is old: jobs, mirrors and checkouts that nobody uses
+    /// Remove what is old: jobs, mirrors that nobody uses, checkouts in quarantine
     Prune(Prune),
 }
 

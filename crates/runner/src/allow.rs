@@ -108,13 +108,9 @@ struct Place {
 impl Place {
     /// A directory that is there is one of this machine; everything else is a URL.
     fn of(place: &str) -> Result<Self, Failure> {
-        let bad_url = |why: String| {
-            Failure::usage(
-                "bad-url",
-                format!("{place}: {why}"),
-                "name a repository's directory, or an ssh or https URL",
-            )
-        };
+        // The argument is not repeated: it may hold a password.
+        let bad_url =
+            |why: String| Failure::usage("bad-url", why, "name a repository's directory, or an ssh or https URL");
         let Ok(dir) = Path::new(place).canonicalize() else {
             let url = GitUrl::parse(place).map_err(|error| bad_url(error.to_string()))?;
             return Ok(Self { url, branch: "main".into() });

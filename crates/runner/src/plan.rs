@@ -91,7 +91,8 @@ fn environment(admitted: &Admitted, provided: &Provided<'_>, paths: &Paths) -> V
 fn binds(job: &Job, provided: &Provided<'_>) -> Vec<Bind> {
     let bind = |source: &Path, target: &str| Bind { source: source.to_owned(), target: target.into() };
     let own = provided.programs.iter().map(|(name, place)| bind(place, &format!("{PROGRAMS}/{name}")));
-    let named = job.binds.iter().map(|path| bind(Path::new(path), path));
+    // What is below /usr is there already.
+    let named = job.binds.iter().filter(|path| !path.starts_with("/usr/")).map(|path| bind(Path::new(path), path));
     [bind(provided.objects, OBJECTS), bind(provided.index, INDEX)].into_iter().chain(own).chain(named).collect()
 }
 
@@ -146,7 +147,7 @@ mod tests {
         [jobs.build]
         argv = ["make", "-C", "src"]
         timeout_sec = 60
-        binds = ["/opt/jdk"]
+        binds = ["/opt/jdk", "/usr/local/go"]
         env = ["BUILD_NAME"]
         [jobs.build.params.since_sha]
         pattern = ".*"

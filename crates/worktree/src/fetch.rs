@@ -88,6 +88,8 @@ fn command(dir: &Path, protocol: &str) -> Cmd {
     let settings = [
         "core.hooksPath=/dev/null",
         "core.fsmonitor=false",
+        // The allowlist says which server is asked, not the server.
+        "http.followRedirects=false",
         "protocol.allow=never",
         &format!("protocol.{protocol}.allow=always"),
         "fetch.fsckObjects=true",

@@ -36,10 +36,9 @@ fn literal(rest: &str) -> Option<&str> {
     word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-').then_some(word)
 }
 
-/// What operators read: shipping, and jobs.
-fn guide() -> String {
+fn page(path: &str) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    ["docs/operating.md", "docs/jobs.md"].map(|path| fs::read_to_string(root.join(path)).unwrap()).concat()
+    fs::read_to_string(root.join(path)).unwrap()
 }
 
 /// The rows of the guide's table of the policy whose value is a number: key, default, least and most.
@@ -56,7 +55,7 @@ fn numbers(guide: &str) -> Vec<(String, [u64; 3])> {
 
 #[test]
 fn defaults_and_bounds_of_the_policy_are_as_the_guide_says() {
-    let numbers = numbers(&guide());
+    let numbers = numbers(&page("docs/operating.md"));
     assert_eq!(numbers.len(), 9, "{numbers:?}");
     for (key, [default, min, max]) in numbers {
         let (section, name) = key.rsplit_once('.').unwrap();
@@ -79,7 +78,7 @@ fn defaults_and_bounds_of_the_policy_are_as_the_guide_says() {
 #[test]
 fn every_class_of_a_failure_is_in_the_operating_guide() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-    let guide = guide();
+    let guide = ["docs/operating.md", "docs/jobs.md"].map(page).concat();
     let texts: Vec<String> = ["crates", "bins"]
         .iter()
         .flat_map(|dir| sources(&root.join(dir)))

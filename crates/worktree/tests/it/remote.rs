@@ -1,5 +1,6 @@
 //! Remotes that are not there, not allowed, or busy.
 
+use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::time::Duration;
 
@@ -67,4 +68,24 @@ fn a_repository_of_another_user_is_fetched_by_path() {
     let chown = std::process::Command::new("chown").args(["-R", "65534"]).arg(lab.f.remote()).status().unwrap();
     assert!(chown.success(), "run the tests as root, as CI does");
     drop(lab.provide(&lab.f.id("HEAD")).unwrap());
+}
+
+#[test]
+fn j05_a_server_does_not_send_the_fetch_to_another_one() {
+    let lab = Lab::new();
+    let [first, other] = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let port = |listener: &TcpListener| listener.local_addr().unwrap().port();
+    let (asked, there) = (port(&first), port(&other));
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = first.accept().unwrap();
+        let mut request = [0; 4096];
+        let _ = stream.read(&mut request).unwrap();
+        let to = format!("http://127.0.0.1:{there}/a/info/refs?service=git-upload-pack");
+        let head = format!("HTTP/1.1 301 Moved Permanently\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n");
+        stream.write_all(head.as_bytes()).unwrap();
+    });
+    assert_eq!(refused(&lab, &format!("http://127.0.0.1:{asked}/a")), "remote-unreachable 4");
+    server.join().unwrap();
+    other.set_nonblocking(true).unwrap();
+    assert_eq!(other.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "the other server was asked");
 }
