@@ -1,4 +1,7 @@
 //! A job without namespaces: Landlock, the filter, and a scratch directory.
+//!
+//! **Invariant:** signals of this process reach the job's processes and nobody else's: they are in its Landlock domain.
+//! **Invariant:** what loses its parent becomes this process's child: the end of the last child is the end of the job.
 
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::MetadataExt as _;
@@ -13,10 +16,11 @@ use crate::evidence::{Evidence, Facts, read_status};
 use crate::filter::{self, Terms};
 use crate::job::Job;
 use crate::root::{is_read_only, own_dir};
-use crate::supervise::{self, Reach};
+use crate::supervise;
 use crate::{ruleset, sys};
 
 pub(crate) fn run(control: &OwnedFd, order: &Order, files: &[Vec<u8>]) -> Result<(), Stuck> {
+    ruleset::keep_signals_in()?;
     // Any process id that is not zero turns it on.
     rustix::process::set_child_subreaper(Pid::from_raw(1)).step("adopt orphans")?;
     let tree = PathBuf::from(&order.tree);
@@ -43,7 +47,9 @@ pub(crate) fn run(control: &OwnedFd, order: &Order, files: &[Vec<u8>]) -> Result
     let started = supervise::start(&job, &judge, control, &[artifacts.as_fd()])?;
     let Some(started) = started else { return Ok(()) };
     drop(artifacts);
-    supervise::until_the_end(control, &started, Reach::Descendants)
+    let ended = supervise::until_the_end(control, &started);
+    supervise::kill_all()?;
+    supervise::tell(control, ended?)
 }
 
 /// Fills the scratch directory. Returns the artifact directory in it.

@@ -11,7 +11,7 @@ use crate::evidence::{Evidence, Facts, read_status};
 use crate::filter::{self, Terms};
 use crate::job::{self, Job};
 use crate::spec::TreeMode;
-use crate::supervise::{self, Reach};
+use crate::supervise;
 use crate::{Level, root, ruleset, sys};
 
 /// The sandbox's own processes that a limit on the user's processes counts when it is the runner's user: the init and
@@ -57,7 +57,8 @@ fn run(control: &OwnedFd, order: &Order, files: &[Vec<u8>], owner: u32, users: O
     let Some(started) = started else { return Ok(()) };
     drop(fds);
     drop(kept);
-    supervise::until_the_end(control, &started, Reach::Namespace)
+    let ended = supervise::until_the_end(control, &started)?;
+    supervise::tell(control, ended)
 }
 
 fn evidence(order: &Order, facts: &Facts, ro_mount: bool) -> Evidence {

@@ -16,7 +16,6 @@ mod capture;
 mod cgroup;
 mod check;
 mod control;
-mod descendants;
 mod error;
 mod evidence;
 mod filter;

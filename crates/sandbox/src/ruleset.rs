@@ -5,9 +5,10 @@
 use std::path::{Path, PathBuf};
 
 use landlock::{
-    ABI, Access as _, AccessFs, AccessNet, RestrictionStatus, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _,
-    RulesetStatus, Scope, path_beneath_rules,
+    ABI, Access as _, AccessFs, AccessNet, CompatLevel, Compatible as _, RestrictionStatus, Ruleset, RulesetAttr as _,
+    RulesetCreated, RulesetCreatedAttr as _, RulesetStatus, Scope, path_beneath_rules,
 };
+use rustix::io::Errno;
 
 use crate::error::Stuck;
 
@@ -55,6 +56,19 @@ pub(crate) const SYSTEM: [&str; 24] = [
 
 /// Devices without state.
 pub(crate) const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
+
+/// Keeps the signals of this process to itself and to what it starts from now on, and proves it.
+pub(crate) fn keep_signals_in() -> Result<(), Stuck> {
+    let step = "keep signals in";
+    let stuck = |error: landlock::RulesetError| Stuck::new(step, error.to_string());
+    let ruleset = Ruleset::default().set_compatibility(CompatLevel::HardRequirement).scope(Scope::Signal);
+    let status = ruleset.and_then(Ruleset::create).and_then(RulesetCreated::restrict_self).map_err(stuck)?;
+    let parent = rustix::process::getppid().ok_or_else(|| Stuck::new(step, "there is no process to try it on"))?;
+    match (status.ruleset, rustix::process::test_kill_process(parent)) {
+        (RulesetStatus::FullyEnforced, Err(Errno::PERM)) => Ok(()),
+        _ => Err(Stuck::new(step, "this kernel does not")),
+    }
+}
 
 /// Restricts this thread and what it starts.
 pub(crate) fn restrict(access: &Access) -> Result<(), Stuck> {

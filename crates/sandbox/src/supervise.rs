@@ -4,7 +4,7 @@
 
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
-use rustix::event::{PollFd, PollFlags};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, WaitOptions, WaitStatus};
@@ -14,16 +14,7 @@ use crate::error::{Step as _, Stuck};
 use crate::evidence::{Evidence, Facts};
 use crate::job::{self, Job};
 use crate::report::Ended;
-use crate::{descendants, sys};
-
-/// Whom the init can reach.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Reach {
-    /// Everybody in its namespace; the kernel kills them when it ends.
-    Namespace,
-    /// Its descendants, which it has to find.
-    Descendants,
-}
+use crate::sys;
 
 /// A job that runs.
 pub(crate) struct Started {
@@ -68,27 +59,40 @@ pub(crate) fn start(
     }
 }
 
-/// Reaps until the job's main process ended, then tells the runner; or until the runner is gone.
-pub(crate) fn until_the_end(control: &OwnedFd, started: &Started, reach: Reach) -> Result<(), Stuck> {
+/// Reaps until the job's main process ended; until the runner is gone otherwise.
+pub(crate) fn until_the_end(control: &OwnedFd, started: &Started) -> Result<Option<Ended>, Stuck> {
     loop {
-        if let Some(ended) = reap(started.main).step("reap")? {
-            if reach == Reach::Descendants {
-                descendants::kill();
-            }
-            return control::send(control.as_fd(), &Answer::Ended(ended), &[]).step("tell the runner");
+        // One at a time: a job that ends processes as fast as they are reaped must not hold up the rest.
+        let reaped = reap(started.main).step("reap")?;
+        if let Reaped::Main(ended) = reaped {
+            return Ok(Some(ended));
         }
-        match event(control.as_fd(), started.events.as_fd()).step("wait")? {
-            Event::Gone => {
-                if reach == Reach::Descendants {
-                    descendants::kill();
-                }
-                return Ok(());
-            }
-            Event::Term if reach == Reach::Namespace => sys::signal_all(libc::SIGTERM),
-            Event::Term => descendants::signal(rustix::process::Signal::TERM),
+        let wait = matches!(reaped, Reaped::Nobody);
+        match event(control.as_fd(), started.events.as_fd(), wait).step("wait")? {
+            Event::Gone => return Ok(None),
+            Event::Term => sys::signal_all(libc::SIGTERM),
             Event::Child => {}
         }
     }
+}
+
+/// Kills everybody this process can reach, and reaps until nobody is left. The kernel signals them all at once: none can
+/// fork in between.
+pub(crate) fn kill_all() -> Result<(), Stuck> {
+    sys::signal_all(libc::SIGKILL);
+    loop {
+        match rustix::process::wait(WaitOptions::empty()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(Errno::CHILD) => return Ok(()),
+            Err(errno) => return Err(errno).step("reap"),
+        }
+    }
+}
+
+/// Tells the runner how the job ended, if it did.
+pub(crate) fn tell(control: &OwnedFd, ended: Option<Ended>) -> Result<(), Stuck> {
+    let Some(ended) = ended else { return Ok(()) };
+    control::send(control.as_fd(), &Answer::Ended(ended), &[]).step("tell the runner")
 }
 
 enum Event {
@@ -97,9 +101,11 @@ enum Event {
     Child,
 }
 
-fn event(control: BorrowedFd<'_>, children: BorrowedFd<'_>) -> Result<Event, Errno> {
+/// What is to be heard; without `wait` it may be nothing.
+fn event(control: BorrowedFd<'_>, children: BorrowedFd<'_>, wait: bool) -> Result<Event, Errno> {
     let mut fds = [PollFd::from_borrowed_fd(control, PollFlags::IN), PollFd::from_borrowed_fd(children, PollFlags::IN)];
-    match rustix::event::poll(&mut fds, None) {
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    match rustix::event::poll(&mut fds, (!wait).then_some(&at_once)) {
         Ok(_) | Err(Errno::INTR) => {}
         Err(errno) => return Err(errno),
     }
@@ -118,16 +124,19 @@ fn event(control: BorrowedFd<'_>, children: BorrowedFd<'_>) -> Result<Event, Err
     }
 }
 
-/// Reaps whoever ended. Returns how the main process did, if it was among them.
-fn reap(main: Pid) -> Result<Option<Ended>, Errno> {
-    let mut ended = None;
-    loop {
-        match rustix::process::wait(WaitOptions::NOHANG) {
-            Ok(Some((pid, status))) if pid == main => ended = Some(how(status)),
-            Ok(Some(_)) | Err(Errno::INTR) => {}
-            Ok(None) | Err(Errno::CHILD) => return Ok(ended),
-            Err(errno) => return Err(errno),
-        }
+enum Reaped {
+    Main(Ended),
+    Other,
+    Nobody,
+}
+
+/// Reaps one that ended.
+fn reap(main: Pid) -> Result<Reaped, Errno> {
+    match rustix::process::wait(WaitOptions::NOHANG) {
+        Ok(Some((pid, status))) if pid == main => Ok(Reaped::Main(how(status))),
+        Ok(Some(_)) | Err(Errno::INTR) => Ok(Reaped::Other),
+        Ok(None) | Err(Errno::CHILD) => Ok(Reaped::Nobody),
+        Err(errno) => Err(errno),
     }
 }
 

@@ -194,7 +194,7 @@ pub(crate) fn loopback_up() -> Result<(), Errno> {
     }
 }
 
-/// Sends every process of this one's namespace but itself a signal.
+/// Sends every process that this one may signal, but itself, a signal: all of its namespace, or of its Landlock domain.
 pub(crate) fn signal_all(signal: i32) {
     // SAFETY: a signal to others touches no memory of this process. That there is nobody left is fine.
     unsafe { libc::kill(-1, signal) };

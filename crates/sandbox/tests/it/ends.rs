@@ -44,6 +44,34 @@ fn j13_nothing_outlives_success() {
     }
 }
 
+/// A program that forks, and again in the child, while the parent ends: by the time a list of processes is made, those on
+/// it are gone.
+fn comet() -> Vec<u8> {
+    let code = b"\xb8\x39\0\0\0\x0f\x05\x85\xc0\x7e\xf5\xb8\x3c\0\0\0\x31\xff\x0f\x05";
+    let size = 120 + code.len() as u64;
+    let mut program = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x3e\0\x01\0\0\0".to_vec();
+    program.extend([0x40_0078, 64, 0].iter().flat_map(|word: &u64| word.to_le_bytes()));
+    program.extend([0, 0, 64, 56, 1, 0, 0, 0].iter().flat_map(|half: &u16| half.to_le_bytes()));
+    program.extend([1, 5].iter().flat_map(|half: &u32| half.to_le_bytes()));
+    program.extend([0, 0x40_0000, 0x40_0000, size, size, 4096].iter().flat_map(|word: &u64| word.to_le_bytes()));
+    program.extend(code);
+    program
+}
+
+#[test]
+fn j13_nothing_outlives_success_by_forking_fast() {
+    for level in [Level::L3, Level::L0] {
+        let mut fixture = Fixture::at(level);
+        fixture.spec.limits.processes = 4000;
+        fixture.spec.limits.memory_bytes = 2 << 30;
+        let path = fixture.tree().join("comet");
+        std::fs::write(&path, comet()).unwrap();
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let ran = fixture.sh("for i in $(seq 40); do ./comet & done");
+        assert_eq!(ran.report.end, End::Exited(0), "{level}: {}", ran.stderr);
+    }
+}
+
 #[test]
 fn j13_two_hundred_sessions_do_not_outlive_success() {
     let mut fixture = Fixture::new();
