@@ -307,9 +307,21 @@ pub(crate) fn programs(terms: Terms) -> Result<Vec<BpfProgram>, Stuck> {
     for denied in table(terms).into_values() {
         rules.insert(denied.call, rules_of(&denied).map_err(stuck)?);
     }
+    // Many a script wants no core dumps and says so: it has none, and its limit stays.
+    let core = |argument| (argument, Test::Is(u64::from(libc::RLIMIT_CORE)));
+    let core_limit =
+        [(libc::SYS_setrlimit, vec![vec![core(0)]]), (libc::SYS_prlimit64, vec![vec![core(1), (2, Test::Pointer)]])];
+    let mut unchanged = BTreeMap::new();
+    for (call, lines) in core_limit {
+        unchanged.insert(call, rules_of(&Denied { call, lines }).map_err(stuck)?);
+    }
     // The flags of clone3 are in memory, where a filter cannot look: programs fall back to clone when it does not exist.
     let clone3 = BTreeMap::from([(libc::SYS_clone3, vec![])]);
-    let mut programs = vec![compile(clone3, libc::ENOSYS).map_err(stuck)?, compile(rules, libc::EPERM).map_err(stuck)?];
+    let mut programs = vec![
+        compile(unchanged, 0).map_err(stuck)?,
+        compile(clone3, libc::ENOSYS).map_err(stuck)?,
+        compile(rules, libc::EPERM).map_err(stuck)?,
+    ];
     if cfg!(target_arch = "x86_64") {
         programs.push(no_x32());
     }

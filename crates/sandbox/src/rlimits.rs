@@ -7,6 +7,10 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::error::{Step as _, Stuck};
 use crate::spec::Limits;
 
+/// The size of a core dump at which the kernel makes none. At 0 it makes no file, but where `core_pattern` names a
+/// program it still starts that one, as root in the machine's namespaces: "1 as a special value" in `fs/coredump.c`.
+const NO_CORE: u64 = 1;
+
 /// The limits as the kernel takes them: soft and hard are one, but for processor time, where the soft one gives the
 /// job a signal a second before the end.
 pub(crate) fn table(limits: &Limits, processes: u64) -> [(Resource, u64, u64); 12] {
@@ -19,7 +23,7 @@ pub(crate) fn table(limits: &Limits, processes: u64) -> [(Resource, u64, u64); 1
         both(Resource::Nproc, processes),
         both(Resource::Nofile, limits.open_files),
         both(Resource::Fsize, limits.file_bytes),
-        both(Resource::Core, 0),
+        both(Resource::Core, NO_CORE),
         both(Resource::Memlock, 64 << 10),
         both(Resource::Msgqueue, 0),
         both(Resource::Sigpending, 1024),
@@ -56,7 +60,7 @@ mod tests {
         Nproc 66 66
         Nofile 256 256
         Fsize 1048576 1048576
-        Core 0 0
+        Core 1 1
         Memlock 65536 65536
         Msgqueue 0 0
         Sigpending 1024 1024

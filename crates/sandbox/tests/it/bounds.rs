@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sandbox::{End, Enforcer, Limit};
+use sandbox::{End, Enforcer, Level, Limit};
 
 use crate::fixture::{Fixture, artifact};
 
@@ -130,4 +130,42 @@ fn j23_processor_time_of_many_processes_is_bounded_where_there_is_a_group() {
     let ran = fixture.sh("for i in 1 2 3 4 5 6 7 8; do (while :; do :; done) & done; wait");
     let grouped = ran.report.evidence.limits.cpu == Enforcer::Cgroup;
     assert!(!grouped || ran.report.end == End::OverLimit(Limit::Cpu), "{:?}", ran.report.end);
+}
+
+#[test]
+fn j23_a_machine_short_of_memory_ends_a_job_first() {
+    for level in [Level::L3, Level::L2, Level::L0] {
+        let said = Fixture::at(level).python(
+            r#"
+print(open("/proc/self/oom_score_adj").read(), end="")
+def go_back():
+    with open("/proc/self/oom_score_adj", "w", buffering=1) as adj:
+        adj.write("0\n")
+t("back", go_back)
+"#,
+        );
+        let (adj, back) = said.split_once('\n').unwrap();
+        assert_eq!(adj, "1000", "{level}");
+        assert!(["back EROFS\n", "back EACCES\n"].contains(&back), "{level}: {said}");
+    }
+}
+
+#[test]
+fn a_crash_starts_no_program_of_the_machine() {
+    let said = Fixture::new().python(
+        r#"
+import resource
+print(resource.getrlimit(resource.RLIMIT_CORE))
+for limits in [(0, 0), (0, 1), (1, 1)]:
+    t("set", lambda: resource.setrlimit(resource.RLIMIT_CORE, limits))
+    print(resource.getrlimit(resource.RLIMIT_CORE))
+t("setrlimit", lambda: sys(160, 4, b"\0" * 16))
+t("prlimit64", lambda: sys(302, 0, (1 << 32) | 4, b"\0" * 16, 0))
+print(resource.getrlimit(resource.RLIMIT_CORE))
+"#,
+    );
+    assert_eq!(
+        said,
+        "(1, 1)\nset DONE\n(1, 1)\nset DONE\n(1, 1)\nset DONE\n(1, 1)\nsetrlimit DONE\nprlimit64 DONE\n(1, 1)\n"
+    );
 }
