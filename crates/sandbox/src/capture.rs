@@ -58,13 +58,19 @@ const DEPTH_CAP: usize = 200;
 pub(crate) struct Changes {
     pub(crate) list: Vec<Change>,
     pub(crate) cut: bool,
+    opaque: &'static str,
 }
 
-/// Compares the layer `upper` with the tree at `tree`.
-pub(crate) fn changes(tree: &Path, upper: &OwnedFd) -> io::Result<Changes> {
+/// The attribute by which a directory of the layer hides all that it covers. The other one of the two is the job's to set.
+pub(crate) fn opaque(user_namespace: bool) -> &'static str {
+    if user_namespace { "user.overlay.opaque" } else { "trusted.overlay.opaque" }
+}
+
+/// Compares the layer `upper`, where `opaque` marks a directory that hides what it covers, with the tree at `tree`.
+pub(crate) fn changes(tree: &Path, upper: &OwnedFd, opaque: &'static str) -> io::Result<Changes> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let tree = rustix::fs::openat(CWD, tree, flags, Mode::empty())?;
-    let mut changes = Changes::default();
+    let mut changes = Changes { opaque, ..Changes::default() };
     compare(&mut changes, Path::new(""), Some(&tree), upper)?;
     changes.list.sort();
     Ok(changes)
@@ -86,7 +92,7 @@ fn compare(changes: &mut Changes, at: &Path, lower: Option<&OwnedFd>, upper: &Ow
         changes.cut = true;
         return Ok(());
     }
-    let covers_all = is_opaque(upper);
+    let covers_all = is_opaque(upper, changes.opaque);
     let names = names(upper)?;
     if let Some(lower) = lower.filter(|_| covers_all) {
         for name in self::names(lower)?.difference(&names) {
@@ -116,7 +122,7 @@ fn compare(changes: &mut Changes, at: &Path, lower: Option<&OwnedFd>, upper: &Ow
         if kind(&new) == FileType::Directory {
             let below = old.filter(|old| kind(old) == FileType::Directory).and(lower);
             let below = below.map(|lower| open(lower, &name, OFlags::DIRECTORY)).transpose()?;
-            compare(changes, &path, below.as_ref(), &open(upper, &name, OFlags::DIRECTORY)?)?;
+            compare(changes, &path, below.as_ref(), &open_made(upper, &name)?)?;
         }
     }
     Ok(())
@@ -167,12 +173,20 @@ fn fill(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(full)
 }
 
-/// The directory hides all that it covers.
-fn is_opaque(dir: &OwnedFd) -> bool {
-    ["trusted.overlay.opaque", "user.overlay.opaque"].iter().any(|name| {
-        let mut value = [0; 1];
-        rustix::fs::fgetxattr(dir, *name, &mut value).is_ok_and(|len| len == 1 && value == *b"y")
-    })
+fn is_opaque(dir: &OwnedFd, name: &str) -> bool {
+    let mut value = [0; 1];
+    rustix::fs::fgetxattr(dir, name, &mut value).is_ok_and(|len| len == 1 && value == *b"y")
+}
+
+/// Opens a directory of the layer, even if the job left it so that its owner may not.
+fn open_made(upper: &OwnedFd, name: &OsStr) -> Result<OwnedFd, Errno> {
+    match open(upper, name, OFlags::DIRECTORY) {
+        Err(Errno::ACCESS) => {
+            rustix::fs::chmodat(upper, name, Mode::RWXU, AtFlags::empty())?;
+            open(upper, name, OFlags::DIRECTORY)
+        }
+        other => other,
+    }
 }
 
 fn names(dir: &OwnedFd) -> io::Result<BTreeSet<OsString>> {

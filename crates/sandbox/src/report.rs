@@ -72,8 +72,8 @@ pub struct Usage {
     pub refused_processes: u64,
 }
 
-/// One difference between the tree as it was and as a job left it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+/// One difference between the tree as it was and as a job left it. The job chose the name: it may be no text.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Change {
     /// Relative to the tree.
     pub path: PathBuf,

@@ -228,8 +228,10 @@ fn conclude(
     let artifacts = fds.next().ok_or_else(lost)?;
     let changes = match (spec.tree.mode, fds.next()) {
         (TreeMode::ReadOnly, _) => capture::Changes::default(),
-        (TreeMode::Capture, Some(upper)) => capture::changes(&spec.tree.path, &upper)
-            .map_err(|source| SandboxError::Io { path: spec.tree.path.clone(), source })?,
+        (TreeMode::Capture, Some(upper)) => {
+            capture::changes(&spec.tree.path, &upper, capture::opaque(evidence.user_namespace))
+                .map_err(|source| SandboxError::Io { path: spec.tree.path.clone(), source })?
+        }
         (TreeMode::Capture, None) => return Err(lost()),
     };
     Ok(Report { end, level, usage, evidence, artifacts, changed: changes.list, changed_cut: changes.cut })

@@ -56,3 +56,20 @@ fn directories_without_end_are_cut_short() {
     assert_eq!(ran.report.end, End::Exited(0), "{}", ran.stderr);
     assert!(ran.report.changed_cut && ran.report.changed.len() > 100);
 }
+
+#[test]
+fn what_nobody_may_read_is_listed_all_the_same() {
+    let script = "set -e; mkdir -p new/below; echo x > new/below/x; chmod 000 new/below new; chmod 000 sub file";
+    assert_eq!(changed(script), "file Modified\nnew Added\nnew/below Added\nnew/below/x Added\nsub Modified\n");
+}
+
+#[test]
+fn a_job_cannot_say_that_a_directory_hides_what_it_covers() {
+    let script = r#"python3 -c 'import os
+for name in ["opaque", "whiteout", "redirect", "metacopy"]:
+    for space in ["user.overlay.", "user.overlay.overlay.", "trusted.overlay."]:
+        for path in ["sub", "sub/other"]:
+            try: os.setxattr(path, space + name, b"y")
+            except OSError: pass'"#;
+    assert_eq!(changed(script), "");
+}
