@@ -2,6 +2,7 @@
 //!
 //! **Invariant:** a job's kernel interface is the one the filter was written for: other architectures and x32 die.
 //! **Invariant:** nothing that makes a namespace, a mount or a tracer passes, whatever the other layers say.
+//! **Invariant:** a call that is newer than the table is refused until somebody judged it.
 
 use std::collections::BTreeMap;
 
@@ -322,9 +323,7 @@ pub(crate) fn programs(terms: Terms) -> Result<Vec<BpfProgram>, Stuck> {
         compile(clone3, libc::ENOSYS).map_err(stuck)?,
         compile(rules, libc::EPERM).map_err(stuck)?,
     ];
-    if cfg!(target_arch = "x86_64") {
-        programs.push(no_x32());
-    }
+    programs.push(known());
     Ok(programs)
 }
 
@@ -343,17 +342,25 @@ fn rules_of(denied: &Denied) -> Result<Vec<SeccompRule>, seccompiler::BackendErr
     denied.lines.iter().map(rule).collect()
 }
 
-/// x32 calls come with bit 30 of the number set and the same architecture as the others.
-fn no_x32() -> BpfProgram {
+/// The newest system call that the table was made for, `file_setattr` of Linux 6.17. Numbers are the same on every
+/// architecture from 424 on.
+const NEWEST: u32 = 469;
+
+/// Calls that are newer than the table do not exist. Those of x32, which come with bit 30 of the number set and the same
+/// architecture as the others, end the process.
+fn known() -> BpfProgram {
     const LOAD_NUMBER: u16 = 0x20;
     const JUMP_GE: u16 = 0x35;
+    const JUMP_GT: u16 = 0x25;
     const RETURN: u16 = 0x06;
     let line = |code, jt, jf, k| sock_filter { code, jt, jf, k };
     vec![
         line(LOAD_NUMBER, 0, 0, 0),
-        line(JUMP_GE, 0, 1, 0x4000_0000),
-        line(RETURN, 0, 0, libc::SECCOMP_RET_KILL_PROCESS),
+        line(JUMP_GE, 2, 0, 0x4000_0000),
+        line(JUMP_GT, 2, 0, NEWEST),
         line(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW),
+        line(RETURN, 0, 0, libc::SECCOMP_RET_KILL_PROCESS),
+        line(RETURN, 0, 0, libc::SECCOMP_RET_ERRNO | libc::ENOSYS.cast_unsigned()),
     ]
 }
 
@@ -437,6 +444,31 @@ mod tests {
         let more: Vec<_> =
             always(Terms { same_user: true, ..bare }).into_iter().filter(|name| !other.contains(name)).collect();
         assert_snapshot!(more.join(" "), @"fchmod fchown fremovexattr fsetxattr utimensat");
+    }
+
+    /// What the last program answers to a call, by the few instructions it is made of.
+    fn answer(number: u32) -> u32 {
+        let program = known();
+        let mut at = 1;
+        loop {
+            let line = &program[at];
+            let taken = match line.code {
+                0x35 => number >= line.k,
+                0x25 => number > line.k,
+                _ => return line.k,
+            };
+            at += 1 + usize::from(if taken { line.jt } else { line.jf });
+        }
+    }
+
+    #[test]
+    fn a_call_that_nobody_judged_does_not_exist() {
+        let none = libc::SECCOMP_RET_ERRNO | libc::ENOSYS.cast_unsigned();
+        let told = [0, NEWEST, NEWEST + 1, 0x3fff_ffff, 0x4000_0000, u32::MAX].map(answer);
+        let killed = libc::SECCOMP_RET_KILL_PROCESS;
+        assert_eq!(told, [libc::SECCOMP_RET_ALLOW, libc::SECCOMP_RET_ALLOW, none, none, killed, killed]);
+        let judged = table(Terms { namespaces: false, ..OWN }).into_values().map(|denied| denied.call).max();
+        assert_eq!(judged, Some(i64::from(NEWEST)));
     }
 
     #[test]

@@ -37,6 +37,8 @@ fn run(control: &OwnedFd, order: &Order, files: &[Vec<u8>], owner: u32, users: O
         sys::loopback_up().step("bring the loopback up")?;
     }
     let kept = root::make(order, files, owner, users)?;
+    // What is open is the machine's, which the job may not open again by name.
+    sys::nothing_to_read().step("make the job's input empty")?;
     let capture = order.mode == TreeMode::Capture;
     let terms = Terms {
         namespaces: true,

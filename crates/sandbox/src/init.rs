@@ -7,7 +7,6 @@
 
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt as _;
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
@@ -48,8 +47,7 @@ fn run(control: &OwnedFd) -> i32 {
 fn control_socket() -> io::Result<OwnedFd> {
     sys::close_from(3)?;
     let control = rustix::io::fcntl_dupfd_cloexec(rustix::stdio::stdin(), 3)?;
-    let nothing = std::fs::OpenOptions::new().read(true).custom_flags(libc::O_CLOEXEC).open("/dev/null")?;
-    rustix::stdio::dup2_stdin(&nothing)?;
+    sys::nothing_to_read()?;
     Ok(control)
 }
 

@@ -10,6 +10,7 @@ use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
 use std::ptr;
 use std::time::Duration;
 
+use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::process::Pid;
 use rustix::thread::UnshareFlags;
@@ -99,6 +100,12 @@ pub(crate) fn landlock_abi() -> u32 {
     // SAFETY: with this flag the call takes no structure and only returns a number.
     let version = unsafe { libc::syscall(SYS_LANDLOCK_CREATE_RULESET, ptr::null::<()>(), 0_usize, LANDLOCK_VERSION) };
     u32::try_from(version).unwrap_or(0)
+}
+
+/// Opens `/dev/null` as descriptor 0.
+pub(crate) fn nothing_to_read() -> Result<(), Errno> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    rustix::stdio::dup2_stdin(rustix::fs::openat(CWD, "/dev/null", flags, Mode::empty())?)
 }
 
 /// Closes every descriptor from `first` on.

@@ -4,7 +4,7 @@ use std::fs;
 
 use sandbox::{Bind, End, File};
 
-use crate::fixture::{Fixture, artifact};
+use crate::fixture::{Fixture, artifact, is_root};
 
 #[test]
 fn j08_the_environment_is_exactly_the_jobs() {
@@ -90,4 +90,33 @@ fn a_bind_that_is_not_there_is_told_as_such() {
     let failure = outcome::Failure::from(fixture.try_run(["true"]).map(drop).unwrap_err());
     assert_eq!((failure.class.as_ref(), failure.exit.code()), ("io", 3));
     assert!(failure.reason.starts_with("/no/such/toolchain: "), "{}", failure.reason);
+}
+
+#[test]
+fn j08_the_init_has_nothing_of_the_runners_environment() {
+    let mut fixture = Fixture::new();
+    fixture.spec.argv = ["sh", "-c", "echo runs; exec sleep 1000"].map(Into::into).to_vec();
+    let environments = std::sync::Mutex::new(Vec::new());
+    let look = |_, _: &[u8]| {
+        environments.lock().unwrap().extend(inits().map(|init| fs::read(init.join("environ"))));
+        fixture.cancel.cancel();
+    };
+    sandbox::Sandbox::assume(crate::fixture::init(), sandbox::Level::L3)
+        .run(&fixture.spec, &look, &fixture.cancel)
+        .unwrap();
+    let environments = environments.into_inner().unwrap();
+    assert!(!environments.is_empty());
+    // Nobody but root may look.
+    assert!(environments.iter().all(|read| read.as_ref().map_or(!is_root(), Vec::is_empty)));
+}
+
+/// The inits that this process started, in `/proc`.
+fn inits() -> impl Iterator<Item = std::path::PathBuf> {
+    let own = format!("PPid:\t{}", std::process::id());
+    let processes = fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().path());
+    processes.filter(move |process| {
+        let status = fs::read_to_string(process.join("status")).unwrap_or_default();
+        status.lines().any(|line| line == own)
+            && fs::read(process.join("cmdline")).is_ok_and(|line| line == b"sandbox-init\0")
+    })
 }

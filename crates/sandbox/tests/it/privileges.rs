@@ -59,6 +59,7 @@ t("chmod", lambda: os.chmod("/tmp/fifo", 0o700))
 t("socketpair", lambda: socket.socketpair())
 t("shm", lambda: open("/dev/shm/x", "w"))
 t("null", lambda: open("/dev/null", "w").write("x"))
+t("stdin", lambda: open("/dev/stdin").read())
 t("stdout", lambda: open("/dev/stdout", "w").write(""))
 t("thread", lambda: __import__("threading").Thread(target=print, args=("ran",)).start())
 t("process", lambda: __import__("subprocess").run(["true"], check=True))
@@ -73,7 +74,7 @@ t("loopback", loopback)
 "#,
     );
     assert!(said.lines().filter(|line| *line != "ran").all(|line| line.ends_with(" DONE")), "{said}");
-    assert_eq!(said.lines().count(), 15);
+    assert_eq!(said.lines().count(), 16);
 }
 
 #[test]
@@ -163,4 +164,18 @@ t("lock", lambda: fcntl.flock(fd, fcntl.LOCK_EX))
 "#,
     );
     assert_eq!(said, "lease EPERM\ndelegation EPERM\nlock DONE\n");
+}
+
+#[test]
+fn j09_a_script_cannot_name_the_program_of_the_init() {
+    for level in [Level::L3, Level::L2, Level::L0] {
+        for interpreter in ["/proc/self/exe", "/proc/1/exe", "/proc/thread-self/exe"] {
+            let mut fixture = Fixture::at(level);
+            let script = fixture.tree().join("script");
+            std::fs::write(&script, format!("#!{interpreter}\n")).unwrap();
+            std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+            let error = fixture.try_run(["./script"]).map(|ran| ran.report.end).unwrap_err();
+            assert!(matches!(error, sandbox::SandboxError::NotStartable { .. }), "{level} {interpreter}: {error}");
+        }
+    }
 }
