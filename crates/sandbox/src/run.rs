@@ -33,7 +33,7 @@ use crate::{End, Level, Limit, Report, Spec, Usage};
 pub(crate) const INIT: &str = "sandbox-init";
 /// How often a running job is looked at: cancelled? over its time?
 const TICK: Duration = Duration::from_millis(50);
-/// How long the init may take to read its order.
+/// How long the init may take to read its order, and to make a sandbox that nobody wants any more.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Uids that no system gives to a user or a container: above systemd's ranges, the container range of `0x7000_0000` being
 /// the last of them (systemd, "Users, Groups, UIDs and GIDs on systemd systems"), and below the sign bit.
@@ -149,7 +149,12 @@ fn watch(init: &Init, group: &Group, order: &Order, spec: &Spec, start: Instant,
             let word = control::receive::<Answer>(init.control.as_fd())?;
             match word {
                 None => return Ok(heard),
-                Some((Answer::Ready(evidence), fds)) => heard.ready = Some((evidence, fds)),
+                Some((Answer::Ready(evidence), fds)) => {
+                    heard.ready = Some((evidence, fds));
+                    if heard.cut.is_some() {
+                        end_by = Instant::now().checked_add(spec.limits.grace);
+                    }
+                }
                 Some((Answer::Ended(ended), _)) => heard.ended = Some(ended),
                 Some((Answer::NotStartable(errno), _)) => heard.not_startable = Some(errno),
                 Some((Answer::Stuck(stuck), _)) => heard.stuck = Some(stuck),
@@ -166,7 +171,9 @@ fn watch(init: &Init, group: &Group, order: &Order, spec: &Spec, start: Instant,
             }
         } else if let Some(cut) = why_cut(cancel, late, group, &spec.limits.cpu) {
             heard.cut = Some(cut);
-            end_by = Instant::now().checked_add(spec.limits.grace);
+            // Before the job runs there is nobody to be graceful to, but an init to hear of.
+            let grace = if heard.ready.is_some() { spec.limits.grace } else { PATIENCE };
+            end_by = Instant::now().checked_add(grace);
             // An init that is gone has nobody left to end.
             let _ = control::send_all(init.control.as_fd(), &[control::TERM]);
         }

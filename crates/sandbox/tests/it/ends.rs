@@ -123,6 +123,14 @@ fn a_cancelled_job_does_not_run_on() {
 }
 
 #[test]
+fn a_job_whose_time_is_over_before_it_starts_is_told_as_such() {
+    let mut fixture = Fixture::new();
+    fixture.spec.limits.wall = Duration::ZERO;
+    fixture.spec.limits.grace = Duration::ZERO;
+    assert_eq!(fixture.sh("sleep 1000").report.end, End::TimedOut);
+}
+
+#[test]
 fn a_closed_stdout_is_no_end() {
     let ran = Fixture::new().sh("echo before; exec >&- 2>&-; sleep 0.2; echo x > /artifacts/x; exit 7");
     assert_eq!((ran.report.end, ran.stdout.as_str()), (End::Exited(7), "before\n"));
