@@ -110,7 +110,7 @@ const DENIED_IPC: &[(&str, i64)] = &[
 ];
 
 /// Refused without a mount namespace: Landlock does not see changes of mode, owner, times and extended attributes, so a
-/// job could change those of every file that its user may write to.
+/// job could change those of every file that its user may write to; nor a watch, which tells the names in a directory.
 const DENIED_BY_PATH: &[(&str, i64)] = &[
     ("fchmodat", libc::SYS_fchmodat),
     ("fchmodat2", 452),
@@ -122,6 +122,7 @@ const DENIED_BY_PATH: &[(&str, i64)] = &[
     ("setxattrat", 463),
     ("removexattrat", 466),
     ("file_setattr", 469),
+    ("inotify_add_watch", libc::SYS_inotify_add_watch),
     #[cfg(target_arch = "x86_64")]
     ("chmod", libc::SYS_chmod),
     #[cfg(target_arch = "x86_64")]
@@ -415,7 +416,7 @@ mod tests {
     fn without_namespaces_no_path_is_changed_and_no_socket_made() {
         let bare = Terms { namespaces: false, ..OWN };
         let more: Vec<_> = table(bare).keys().copied().filter(|name| !table(OWN).contains_key(name)).collect();
-        assert_snapshot!(more.join(" "), @"chmod chown fchmodat fchmodat2 fchownat file_setattr futimesat lchown lremovexattr lsetxattr mq_open mq_unlink msgctl msgget msgrcv msgsnd removexattr removexattrat semctl semget semop semtimedop setxattr setxattrat shmat shmctl shmget utime utimensat utimes");
+        assert_snapshot!(more.join(" "), @"chmod chown fchmodat fchmodat2 fchownat file_setattr futimesat inotify_add_watch lchown lremovexattr lsetxattr mq_open mq_unlink msgctl msgget msgrcv msgsnd removexattr removexattrat semctl semget semop semtimedop setxattr setxattrat shmat shmctl shmget utime utimensat utimes");
         assert!(table(bare)["socket"].lines.is_empty());
         let open = Terms { network: true, abstract_scoped: false, ..bare };
         assert_snapshot!(format!("{:?}", table(open)["socket"].lines), @"[[(0, Not(2)), (0, Not(10)), (0, Not(16))], [(0, Is(16)), (2, Not(0))]]");

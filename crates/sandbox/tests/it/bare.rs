@@ -117,6 +117,7 @@ import resource
 for name, number in dict(shmget=29, shmat=30, shmctl=31, semget=64, semop=65, semctl=66, semtimedop=220, msgget=68,
                          msgsnd=69, msgrcv=70, msgctl=71, mq_unlink=241).items():
     t(name, lambda: sys(number, 0, 1, 0o1600, 0))
+t("watch", lambda: sys(254, libc.inotify_init1(0), b"/", 0xfff))
 t("mq_open", lambda: sys(240, b"queue", 0, 0, 0))
 up = os.getppid()
 t("limit", lambda: resource.prlimit(up, resource.RLIMIT_CPU, (0, 0)))
@@ -127,6 +128,6 @@ t("niceness", lambda: os.setpriority(os.PRIO_PROCESS, up, 19))
 t("io priority", lambda: sys(251, 1, up, 3 << 13))
 "#,
     );
-    assert_eq!(said.lines().count(), 19);
+    assert_eq!(said.lines().count(), 20);
     assert!(said.lines().all(|line| line.ends_with(" EACCES") || line.ends_with(" EPERM")), "{said}");
 }
