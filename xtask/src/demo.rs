@@ -3,13 +3,14 @@
 mod runner;
 mod ship;
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 
 use clap::{Args, ValueEnum};
 use outcome::Failure;
 
-use crate::workshop::{Workshop, unusable};
+use crate::workshop::{Tool, Workshop, unusable};
 
 #[derive(Args, Default)]
 pub(crate) struct Arguments {
@@ -64,4 +65,14 @@ fn say(what: &str) {
 
 fn write(path: &Path, text: &str) -> Result<(), Failure> {
     fs::write(path, text).map_err(|error| unusable(path, &error))
+}
+
+/// A tool in `dir`, with a home, an identity and a git configuration of the demo's own.
+fn tool(workshop: &Workshop, program: impl AsRef<OsStr>, dir: &Path, home: &Path) -> Tool {
+    let git = [("NAME", "agent"), ("EMAIL", "agent@example.invalid")];
+    let tool = workshop.tool(program).dir(dir).env("HOME", home);
+    let tool = tool.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "/dev/null");
+    git.iter().fold(tool, |tool, (what, value)| {
+        tool.env(&format!("GIT_AUTHOR_{what}"), value).env(&format!("GIT_COMMITTER_{what}"), value)
+    })
 }

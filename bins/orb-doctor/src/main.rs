@@ -1,11 +1,9 @@
 //! `orb-doctor`: the repository's doctor.
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
-use orb::{Harness, Place};
-use outcome::Exit;
+use orb::Harness;
 
 /// Run the doctor of a tree: a job
 ///
@@ -16,14 +14,5 @@ use outcome::Exit;
 struct Args {}
 
 fn main() -> ExitCode {
-    let mut of_script = None;
-    let exit = cli::main(|_: Args, cx| {
-        let place = Place::of(&cx.host, Path::new("."))?;
-        let console = cx.console.clone();
-        let ran = Harness::DOCTOR.run(&place, Box::new(move |line| console.note(line)))?;
-        of_script = ran.failed_with();
-        cx.console.result(&ran.into_result()?)?;
-        Ok(Exit::Done)
-    });
-    of_script.map_or(exit, ExitCode::from)
+    Harness::DOCTOR.program::<Args>()
 }

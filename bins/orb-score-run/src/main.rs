@@ -1,11 +1,9 @@
 //! `orb-score-run`: the repository's score harness.
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
-use orb::{Harness, Place};
-use outcome::Exit;
+use orb::Harness;
 
 /// Score a run of a day's logs by the harness of a tree: a job
 ///
@@ -16,14 +14,5 @@ use outcome::Exit;
 struct Args {}
 
 fn main() -> ExitCode {
-    let mut of_script = None;
-    let exit = cli::main(|_: Args, cx| {
-        let place = Place::of(&cx.host, Path::new("."))?;
-        let console = cx.console.clone();
-        let ran = Harness::SCORE.run(&place, Box::new(move |line| console.note(line)))?;
-        of_script = ran.failed_with();
-        cx.console.result(&ran.into_result()?)?;
-        Ok(Exit::Done)
-    });
-    of_script.map_or(exit, ExitCode::from)
+    Harness::SCORE.program::<Args>()
 }

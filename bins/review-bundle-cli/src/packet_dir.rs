@@ -28,7 +28,7 @@ impl PacketDir {
     /// # Errors
     /// Refused, class `foreign-directory`, when it holds anything that no earlier run wrote.
     pub(crate) fn open(host: &dyn Host, path: &Path) -> Result<Self, Failure> {
-        let entries = entries(path).map_err(|source| HostError::Io { path: path.to_owned(), source })?;
+        let entries = entries(path).map_err(HostError::io(path))?;
         let ours = if entries.is_empty() { BTreeSet::new() } else { named(host, path)? };
         let mut earlier = BTreeSet::new();
         for entry in entries {

@@ -122,7 +122,7 @@ fn write(path: &Path, render: impl FnOnce(&mut BufWriter<File>) -> io::Result<()
         render(&mut out)?;
         out.flush()
     });
-    written.map_err(|source| HostError::Io { path: path.to_owned(), source }.into())
+    written.map_err(|source| HostError::io(path)(source).into())
 }
 
 /// What was written, as `--json` prints it.

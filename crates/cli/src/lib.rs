@@ -9,6 +9,9 @@
 )]
 
 mod console;
+#[cfg(feature = "testing")]
+#[allow(clippy::missing_panics_doc, clippy::unwrap_used, reason = "a program that cannot be built fails its test")]
+pub mod testing;
 
 pub use console::Console;
 

@@ -14,6 +14,7 @@ mod harness;
 mod outputs;
 mod packets;
 mod place;
+mod program;
 mod review;
 mod script;
 #[cfg(feature = "testing")]

@@ -6,7 +6,9 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use host::{Cmd, Host as _, Local};
 use repo::testing::Fixture;
 use verdict::Oid;
 
@@ -252,6 +254,21 @@ impl Orb {
         let dir = self.fixture.dir().join("artifacts").join(name);
         fs::create_dir_all(&dir).unwrap();
         dir
+    }
+
+    /// A call of `program` in the work tree, as in a job: with `out` for its outputs and no configuration of the machine.
+    pub fn program(&self, program: &str, out: &Path) -> Cmd {
+        let program = Cmd::new(program).dir(self.work()).output_cap(8 << 20).timeout(Duration::from_mins(5));
+        let program = program.env("HOME", self.home()).env("ARTIFACT_DIR", out);
+        program.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1")
+    }
+
+    /// How the call ended and what it said, without what differs from run to run.
+    pub fn run(&self, cmd: &Cmd) -> String {
+        let output = Local::new().run(cmd).unwrap();
+        let text = format!("{}\n{}\n{}", output.status, output.stdout_text(), output.stderr_text());
+        let text = text.replace(&self.fixture.dir().display().to_string(), "~");
+        text.replace(self.since.as_str(), "SINCE").replace(self.head.as_str(), "HEAD").trim_end().to_owned()
     }
 }
 

@@ -48,14 +48,19 @@ impl Desk {
         for parent in [&marker, &dir].into_iter().filter_map(|path| path.parent()) {
             private_dirs(parent)?;
         }
-        let lock = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&marker).map_err(io(&marker))?;
-        flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|errno| io(&marker)(errno.into()))?;
-        DirBuilder::new().mode(0o700).create(&dir).map_err(io(&dir))?;
+        let lock = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&marker)
+            .map_err(HostError::io(&marker))?;
+        flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|errno| HostError::io(&marker)(errno.into()))?;
+        DirBuilder::new().mode(0o700).create(&dir).map_err(HostError::io(&dir))?;
         write_new(&dir.join(RECORD), &record.to_json().map_err(|error| invalid(&error))?)?;
         // Killed while it is written, the job was never begun, and nothing must look as if it was.
         let (died_at, beside) = (dir.join(DIED), dir.join(".died.new"));
         write_new(&beside, &died.to_json().map_err(|error| invalid(&error))?)?;
-        fs::rename(&beside, &died_at).map_err(io(&died_at))?;
+        fs::rename(&beside, &died_at).map_err(HostError::io(&died_at))?;
         Ok(Self { dir, marker, _lock: lock })
     }
 
@@ -76,7 +81,7 @@ impl Desk {
 
 fn finish(host: &dyn Host, dir: &Path, artifact: &Artifact) -> Result<(), Failure> {
     let text = artifact.to_json().map_err(|error| invalid(&error))?;
-    let digest: String = Sha256::digest(&text).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = job::Sha256::from(<[u8; 32]>::from(Sha256::digest(&text)));
     host.remove(&dir.join(DIGEST))?;
     write_new(&dir.join(DIGEST), &format!("{digest}  {ARTIFACT}\n"))?;
     host.write_atomic(&dir.join(ARTIFACT), text.as_bytes(), 0o600)?;
@@ -91,11 +96,11 @@ pub fn sweep(host: &dyn Host, state: &Path) -> Result<Vec<Id>, Failure> {
     let running = state.join("running");
     let entries = match fs::read_dir(&running) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries.map_err(io(&running))?,
+        entries => entries.map_err(HostError::io(&running))?,
     };
     let mut ended = Vec::new();
     for entry in entries {
-        let marker = entry.map_err(io(&running))?.path();
+        let marker = entry.map_err(HostError::io(&running))?.path();
         // Another run may have finished the job since the directory was read.
         let Ok(lock) = File::open(&marker) else { continue };
         if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
@@ -131,20 +136,15 @@ fn bury(host: &dyn Host, dir: &Path) -> Result<bool, Failure> {
 fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
     let written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     let written = written.and_then(|mut file| file.write_all(text.as_bytes()));
-    Ok(written.map_err(io(path))?)
+    Ok(written.map_err(HostError::io(path))?)
 }
 
 fn private_dirs(path: &Path) -> Result<(), Failure> {
-    Ok(DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io(path))?)
+    Ok(DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(HostError::io(path))?)
 }
 
 fn invalid(error: &Invalid) -> Failure {
     Failure::bug("bad-record", error.to_string(), "report this with the command you ran")
-}
-
-fn io(path: &Path) -> impl FnOnce(std::io::Error) -> HostError {
-    let path = path.to_owned();
-    |source| HostError::Io { path, source }
 }
 
 #[cfg(test)]

@@ -13,20 +13,18 @@ pub struct GitDir<'a> {
     pub branch: &'a str,
     /// Where that branch was when the commit was found on it; told as `refs/remotes/origin/<branch>`.
     pub tip: &'a Oid,
-    /// Where the job sees the mirror's objects.
-    pub objects: &'a str,
     /// The tree has a directory `.githooks`: `core.hooksPath` names it, as installing that repository would.
     pub has_hooks: bool,
 }
 
 impl GitDir<'_> {
-    /// Its files by their paths in it.
-    pub fn files(&self) -> Vec<(String, String)> {
+    /// Its files by their paths in it. `objects` is where the job sees the mirror's objects.
+    pub fn files(&self, objects: &str) -> Vec<(String, String)> {
         let origin = format!("refs/remotes/origin/{}", self.branch);
         vec![
             ("HEAD".into(), format!("{}\n", self.commit)),
             ("config".into(), self.config()),
-            ("objects/info/alternates".into(), format!("{}\n", self.objects)),
+            ("objects/info/alternates".into(), format!("{objects}\n")),
             (origin, format!("{}\n", self.tip)),
         ]
     }
@@ -61,8 +59,8 @@ mod tests {
 
     fn check(hex: &str, has_hooks: bool) -> String {
         let commit: Oid = hex.parse().unwrap();
-        let dir = GitDir { commit: &commit, branch: "main", tip: &commit, objects: "/git-objects", has_hooks };
-        dir.files().iter().map(|(path, text)| format!("{path}:\n{text}")).collect()
+        let dir = GitDir { commit: &commit, branch: "main", tip: &commit, has_hooks };
+        dir.files("/git-objects").iter().map(|(path, text)| format!("{path}:\n{text}")).collect()
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
-use host::Stream;
+use host::{HostError, Stream};
 use outcome::Failure;
 use sandbox::{Level, Report, Sandbox, SandboxError, Site, Spec};
 
@@ -91,5 +91,5 @@ impl Drop for Scratch {
 
 fn make(path: &Path) -> Result<(), Failure> {
     let made = fs::DirBuilder::new().mode(0o700).create(path);
-    Ok(made.map_err(|source| host::HostError::Io { path: path.to_owned(), source })?)
+    Ok(made.map_err(HostError::io(path))?)
 }

@@ -16,6 +16,7 @@ use verdict::Oid;
 use worktree::{Bounds, Cache, Checkout, Evidence, Means, Mirrors, Patience, Pinned, Remote};
 
 use crate::collect::{Caps, collect};
+use crate::git_dir::GitDir;
 use crate::isolate::{Isolated, isolate};
 use crate::plan::{self, Provided};
 use crate::run::Runner;
@@ -127,10 +128,12 @@ fn in_tree(
             tree,
             index: &index,
             objects: pinned.objects_dir(),
-            commit: pinned.commit(),
-            branch: pinned.branch(),
-            tip: pinned.tip(),
-            has_hooks: root.join(".githooks").is_dir(),
+            git: GitDir {
+                commit: pinned.commit(),
+                branch: pinned.branch(),
+                tip: pinned.tip(),
+                has_hooks: root.join(".githooks").is_dir(),
+            },
             programs: &programs,
             passed: &passed,
             scratch,

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use allowlist::{Admitted, Job};
 use sandbox::{Bind, File, Limits, Paths, Spec, Tree, TreeMode};
-use verdict::Oid;
 
 use crate::git_dir::GitDir;
 
@@ -28,14 +27,8 @@ pub struct Provided<'a> {
     pub index: &'a Path,
     /// The mirror's objects.
     pub objects: &'a Path,
-    /// The commit.
-    pub commit: &'a Oid,
-    /// The allowed branch that has it, and where that is.
-    pub branch: &'a str,
-    /// That branch's commit.
-    pub tip: &'a Oid,
-    /// The tree has a directory `.githooks`.
-    pub has_hooks: bool,
+    /// The git directory that it sees.
+    pub git: GitDir<'a>,
     /// This project's programs that jobs may call: name and place.
     pub programs: &'a [(String, PathBuf)],
     /// Variables of the runner's environment that the job's entry names, where they are set.
@@ -98,19 +91,12 @@ fn binds(job: &Job, provided: &Provided<'_>) -> Vec<Bind> {
 
 fn files(provided: &Provided<'_>, paths: &Paths) -> Vec<File> {
     let objects = paths.of(OBJECTS);
-    let git = GitDir {
-        commit: provided.commit,
-        branch: provided.branch,
-        tip: provided.tip,
-        objects: &objects.to_string_lossy(),
-        has_hooks: provided.has_hooks,
-    };
     let file = |(path, text): (String, String)| File {
         path: Path::new(GIT).join(path),
         bytes: text.into_bytes(),
         mode: 0o444,
     };
-    git.files().into_iter().map(file).collect()
+    provided.git.files(&objects.to_string_lossy()).into_iter().map(file).collect()
 }
 
 /// The bounds of a job, as its entry has them.
@@ -139,6 +125,7 @@ mod tests {
     use allowlist::{Policy, Request};
     use insta::assert_snapshot;
     use sandbox::{Level, Sandbox};
+    use verdict::Oid;
 
     use super::*;
 
@@ -171,10 +158,7 @@ mod tests {
             tree: Path::new("/state/tree"),
             index: Path::new("/state/index"),
             objects: Path::new("/state/objects"),
-            commit: &commit,
-            branch: "main",
-            tip: &commit,
-            has_hooks: false,
+            git: GitDir { commit: &commit, branch: "main", tip: &commit, has_hooks: false },
             programs: &[("orb-doctor".into(), "/usr/local/bin/orb-doctor".into())],
             passed: &[("BUILD_NAME".into(), "nightly".into())],
             scratch,

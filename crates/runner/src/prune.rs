@@ -69,19 +69,18 @@ pub fn prune(host: &dyn Host, site: &Site, age: Duration) -> Result<Removed, Fai
 /// What is no job's directory is left alone.
 fn prune_jobs(host: &dyn Host, state: &Path, age: Duration) -> Result<usize, Failure> {
     let jobs = state.join("jobs");
-    let io = |source| HostError::Io { path: jobs.clone(), source };
     let entries = match fs::read_dir(&jobs) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(0),
-        entries => entries.map_err(io)?,
+        entries => entries.map_err(HostError::io(&jobs))?,
     };
     let oldest = time(host)?.as_millis().saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
     let mut removed = 0;
     for entry in entries {
-        let entry = entry.map_err(io)?;
+        let entry = entry.map_err(HostError::io(&jobs))?;
         let Some(id) = entry.file_name().to_str().and_then(|name| name.parse::<Id>().ok()) else { continue };
         let runs = host.stat(&state.join("running").join(id.as_str()))?.is_some();
         if !runs && id.born_at().as_millis() < oldest {
-            fs::remove_dir_all(entry.path()).map_err(io)?;
+            fs::remove_dir_all(entry.path()).map_err(HostError::io(&jobs))?;
             removed += 1;
         }
     }

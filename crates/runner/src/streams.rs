@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use host::{Host, SECRETS, Stream};
+use host::{Host, HostError, SECRETS, Stream};
 use job::Logs;
 use outcome::Failure;
 use rustix::fs::{CWD, Mode, OFlags};
@@ -28,7 +28,7 @@ impl<'a> Streams<'a> {
     /// Makes both files in `dir`, each of at most `cap` bytes.
     pub(crate) fn create(dir: &Path, cap: u64, secrets: &Secrets, live: Live<'a>) -> Result<Self, Failure> {
         let open = rustix::fs::openat(CWD, dir, OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty());
-        let dir = open.map_err(|errno| host::HostError::Io { path: dir.to_owned(), source: errno.into() })?;
+        let dir = open.map_err(|errno| HostError::io(dir)(errno.into()))?;
         let log = |name, stream| {
             let copy = Box::new(move |piece: &[u8]| live(stream, piece));
             Log::create(&dir, name, cap, secrets.clone(), copy).map(Mutex::new)

@@ -12,7 +12,7 @@ use rustix::process::Pid;
 
 use crate::control::Order;
 use crate::error::{Step as _, Stuck};
-use crate::evidence::{Evidence, Facts, read_status};
+use crate::evidence::{Evidence, Facts};
 use crate::filter::{self, Terms};
 use crate::job::Job;
 use crate::root::{is_read_only, own_dir};
@@ -43,7 +43,7 @@ pub(crate) fn run(control: &OwnedFd, order: &Order, files: &[Vec<u8>]) -> Result
         extra_processes: if order.switch_to.is_some() { 0 } else { tasks_of(rustix::process::getuid().as_raw()) },
     };
     let ro_mount = is_read_only(&tree)?;
-    let judge = |facts: &Facts| evidence(order, facts, ro_mount);
+    let judge = |facts: &Facts| Evidence::of(order, facts, ro_mount, order.switch_to.is_some());
     let started = supervise::start(&job, &judge, control, &[artifacts.as_fd()])?;
     let Some(started) = started else { return Ok(()) };
     drop(artifacts);
@@ -81,24 +81,4 @@ fn tasks_of(uid: u32) -> u64 {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let own = entries.filter(|entry| entry.metadata().is_ok_and(|meta| meta.uid() == uid));
     own.filter_map(|entry| Some(std::fs::read_dir(entry.path().join("task")).ok()?.count() as u64)).sum()
-}
-
-fn evidence(order: &Order, facts: &Facts, ro_mount: bool) -> Evidence {
-    let (no_capabilities, no_new_privs, seccomp) = read_status(&facts.status, order.switch_to.is_some());
-    Evidence {
-        level: order.level,
-        ro_mount,
-        overlay: false,
-        pid_namespace: false,
-        fresh_proc: false,
-        user_namespace: false,
-        uid: order.uid,
-        network_interfaces: facts.interfaces,
-        network: order.network,
-        no_capabilities,
-        no_new_privs,
-        seccomp,
-        landlock_abi: facts.landlock_abi,
-        limits: order.limits_by,
-    }
 }

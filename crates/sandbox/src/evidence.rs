@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::Level;
+use crate::control::Order;
 use crate::error::Stuck;
 
 /// Facts that a job's level rests on. Field names are stable: they are in `artifact.json`.
@@ -81,7 +82,7 @@ pub(crate) struct Facts {
 
 /// The sum of what `status` says: every `Cap` line is zero, `NoNewPrivs` 1, `Seccomp` 2. The bounding set counts only if
 /// `bounded`: an ordinary user cannot empty it, and under `no_new_privs` nothing is gained from it.
-pub(crate) fn read_status(status: &str, bounded: bool) -> (bool, bool, bool) {
+fn read_status(status: &str, bounded: bool) -> (bool, bool, bool) {
     let value = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':').map(str::trim));
     let sets = ["CapInh", "CapPrm", "CapEff", "CapAmb", "CapBnd"];
     let none = sets[..4 + usize::from(bounded)]
@@ -91,6 +92,28 @@ pub(crate) fn read_status(status: &str, bounded: bool) -> (bool, bool, bool) {
 }
 
 impl Evidence {
+    /// What holds whatever the level, by what the job's process found: no namespace counts yet. `bounded` as for
+    /// [`read_status`].
+    pub(crate) fn of(order: &Order, facts: &Facts, ro_mount: bool, bounded: bool) -> Self {
+        let (no_capabilities, no_new_privs, seccomp) = read_status(&facts.status, bounded);
+        Self {
+            level: order.level,
+            ro_mount,
+            overlay: false,
+            pid_namespace: false,
+            fresh_proc: false,
+            user_namespace: false,
+            uid: order.uid,
+            network_interfaces: facts.interfaces,
+            network: order.network,
+            no_capabilities,
+            no_new_privs,
+            seccomp,
+            landlock_abi: facts.landlock_abi,
+            limits: order.limits_by,
+        }
+    }
+
     /// What of the level's promise does not hold.
     pub(crate) fn judge(&self) -> Result<(), Stuck> {
         let isolated = self.level.has_namespaces();

@@ -7,7 +7,7 @@ use rustix::process::Signal;
 
 use crate::control::{self, Answer, Order};
 use crate::error::{Step as _, Stuck};
-use crate::evidence::{Evidence, Facts, read_status};
+use crate::evidence::{Evidence, Facts};
 use crate::filter::{self, Terms};
 use crate::job::{self, Job};
 use crate::spec::TreeMode;
@@ -64,23 +64,12 @@ fn run(control: &OwnedFd, order: &Order, files: &[Vec<u8>], owner: u32, users: O
 }
 
 fn evidence(order: &Order, facts: &Facts, ro_mount: bool) -> Evidence {
-    let (no_capabilities, no_new_privs, seccomp) = read_status(&facts.status, true);
-    let own = std::process::id() == 1;
     Evidence {
-        level: order.level,
-        ro_mount,
         overlay: order.mode == TreeMode::Capture,
-        pid_namespace: own,
+        pid_namespace: std::process::id() == 1,
         // In a /proc of the namespace this process is number 1; in the machine's it is not.
         fresh_proc: order.level == Level::L3 && std::fs::read_link("/proc/self").is_ok_and(|me| me == Path::new("1")),
         user_namespace: order.switch_to.is_none(),
-        uid: order.uid,
-        network_interfaces: facts.interfaces,
-        network: order.network,
-        no_capabilities,
-        no_new_privs,
-        seccomp,
-        landlock_abi: facts.landlock_abi,
-        limits: order.limits_by,
+        ..Evidence::of(order, facts, ro_mount, true)
     }
 }

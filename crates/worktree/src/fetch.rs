@@ -98,7 +98,6 @@ fn command(dir: &Path, protocol: &str) -> Cmd {
         "fetch.writeCommitGraph=false",
         "gc.auto=0",
         "maintenance.auto=false",
-        "advice.graftFileDeprecated=false",
     ];
     let fetch = [
         "fetch",
@@ -112,21 +111,23 @@ fn command(dir: &Path, protocol: &str) -> Cmd {
         "--no-show-forced-updates",
         "--upload-pack=git-upload-pack",
     ];
+    git(dir, &settings).inherit(&NETWORK).env("GIT_TERMINAL_PROMPT", "0").timeout(TIME).args(fetch)
+}
+
+/// Git in a mirror, with no configuration but the mirror's and `settings`.
+pub(crate) fn git(dir: &Path, settings: &[&str]) -> Cmd {
     Cmd::new("git")
         .dir(dir)
-        .inherit(&NETWORK)
         .env("GIT_DIR", dir)
         .env("GIT_CONFIG_NOSYSTEM", "1")
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .env("GIT_TERMINAL_PROMPT", "0")
         .env("GIT_NO_REPLACE_OBJECTS", "1")
         .env("GIT_NO_LAZY_FETCH", "1")
         .env("GIT_GRAFT_FILE", "/dev/null")
         .env("LC_ALL", "C")
-        .timeout(TIME)
-        .arg("--no-pager")
+        // Git says so whenever the graft file is named, also when that switches grafts off.
+        .args(["--no-pager", "-c", "advice.graftFileDeprecated=false"])
         .args(settings.iter().flat_map(|setting| ["-c", setting]))
-        .args(fetch)
 }
 
 fn pinned(remote: &Remote<'_>) -> Result<String, WorktreeError> {

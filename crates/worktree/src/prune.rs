@@ -7,10 +7,11 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use host::{Cmd, Host};
+use host::Host;
 
 use crate::building::sweep;
 use crate::error::WorktreeError;
+use crate::fetch::git;
 use crate::lock::{Hold, Lock, last_use};
 use crate::mirror::{Place, name};
 use crate::template::{Format, remove};
@@ -119,16 +120,7 @@ impl Prune<'_> {
             "repack.updateServerInfo=false",
             "pack.threads=2",
         ];
-        let cmd = Cmd::new("git")
-            .dir(dir)
-            .env("GIT_DIR", dir)
-            .env("GIT_CONFIG_NOSYSTEM", "1")
-            .env("GIT_CONFIG_GLOBAL", "/dev/null")
-            .env("GIT_NO_REPLACE_OBJECTS", "1")
-            .env("LC_ALL", "C")
-            .args(settings.iter().flat_map(|setting| ["-c", setting]))
-            .args(["repack", "-d", "-q", "--cruft", UNREACHABLE])
-            .timeout(TIME);
+        let cmd = git(dir, &settings).args(["repack", "-d", "-q", "--cruft", UNREACHABLE]).timeout(TIME);
         let output = self.host.run(&cmd)?;
         if output.success() {
             return Ok(());

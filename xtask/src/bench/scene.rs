@@ -102,10 +102,7 @@ impl<'a> Scenes<'a> {
 
     fn repo(&self, name: &str) -> Result<Scene<'_>, Failure> {
         let dir = self.dir.join(name.replace(|c: char| !c.is_ascii_alphanumeric(), "-"));
-        fs::create_dir_all(&dir).map_err(|e| unusable(&dir, &e))?;
-        let repo = Scene { workshop: self.workshop, dir };
-        repo.git(&["init", "--quiet", "--initial-branch=main"])?;
-        Ok(repo)
+        Scene::new(self.workshop, dir)
     }
 }
 
@@ -205,30 +202,39 @@ fn approve(dir: &Path, since: &str, to: &str) -> Result<(), Failure> {
 /// About 20 MB of [`source`].
 const LARGE_LINES: u32 = 330_000;
 
-struct Scene<'a> {
+/// A repository that is being made.
+pub(super) struct Scene<'a> {
     workshop: &'a Workshop,
-    dir: PathBuf,
+    pub(super) dir: PathBuf,
 }
 
-impl Scene<'_> {
-    fn write(&self, path: &str, text: &str) -> Result<(), Failure> {
+impl<'a> Scene<'a> {
+    /// An empty one in `dir`, on `main`.
+    pub(super) fn new(workshop: &'a Workshop, dir: PathBuf) -> Result<Self, Failure> {
+        fs::create_dir_all(&dir).map_err(|e| unusable(&dir, &e))?;
+        let repo = Self { workshop, dir };
+        repo.git(&["init", "--quiet", "--initial-branch=main"])?;
+        Ok(repo)
+    }
+
+    pub(super) fn write(&self, path: &str, text: &str) -> Result<(), Failure> {
         let path = self.dir.join(path);
         let parent = path.parent().unwrap_or(&self.dir);
         fs::create_dir_all(parent).map_err(|e| unusable(parent, &e))?;
         fs::write(&path, text).map_err(|e| unusable(&path, &e))
     }
 
-    fn commit(&self) -> Result<(), Failure> {
+    pub(super) fn commit(&self) -> Result<(), Failure> {
         self.git(&["add", "--all"])?;
         self.git(&["commit", "--quiet", "--message=scene"])
     }
 
     /// As after a clone: what was there before the change is packed.
-    fn pack(&self) -> Result<(), Failure> {
+    pub(super) fn pack(&self) -> Result<(), Failure> {
         self.git(&["repack", "-adq"])
     }
 
-    fn git(&self, args: &[&str]) -> Result<(), Failure> {
+    pub(super) fn git(&self, args: &[&str]) -> Result<(), Failure> {
         let who = ["-c", "user.name=Scene", "-c", "user.email=scene@example.invalid", "-c", "commit.gpgSign=false"];
         let git = self.workshop.tool("git").dir(&self.dir).env("GIT_CONFIG_GLOBAL", "/dev/null");
         git.args(who).args(args).run("scene", "see git's message above")

@@ -13,6 +13,7 @@ use outcome::Failure;
 use super::Measuring;
 use super::pair::Pair;
 use super::run::Run;
+use super::scene;
 use crate::programs::Installed;
 use crate::workshop::{Workshop, unusable};
 
@@ -194,21 +195,16 @@ impl Bench<'_> {
     /// A repository of `files` files in directories of about thirty, of which [`NEAR`] differ between the commits.
     fn generated(&self, files: u32) -> Result<Scene, Failure> {
         let dir = self.dir.join(format!("{files}-files"));
-        let repo = dir.join("repo");
-        fs::create_dir_all(&repo).map_err(|error| unusable(&repo, &error))?;
-        self.git(&repo, &["init", "--quiet", "--initial-branch=main"])?;
+        let repo = scene::Scene::new(self.workshop, dir.join("repo"))?;
         for file in 0..files {
-            let path = path(file);
-            let parent = repo.join(&path).parent().unwrap_or(&repo).to_owned();
-            fs::create_dir_all(&parent).map_err(|error| unusable(&parent, &error))?;
-            write(&repo.join(path), &text(file, 0))?;
+            repo.write(&path(file), &text(file, 0))?;
         }
-        self.commit(&repo)?;
+        repo.commit()?;
         for file in (0..files).step_by((files / NEAR).max(1) as usize).take(NEAR as usize) {
-            write(&repo.join(path(file)), &text(file, 1))?;
+            repo.write(&path(file), &text(file, 1))?;
         }
-        self.commit(&repo)?;
-        self.git(&repo, &["repack", "-adq"])?;
+        repo.commit()?;
+        repo.pack()?;
         self.scene(dir)
     }
 
@@ -216,8 +212,10 @@ impl Bench<'_> {
         let dir = self.dir.join("given");
         fs::create_dir_all(&dir).map_err(|error| unusable(&dir, &error))?;
         let from = from.canonicalize().map_err(|error| unusable(from, &error))?;
-        self.git(&dir, &["clone", "--quiet", "--no-hardlinks", &from.display().to_string(), "repo"])?;
-        self.git(&dir.join("repo"), &["checkout", "--quiet", "-B", "main"])?;
+        let git = |dir: &Path| self.workshop.tool("git").dir(dir).env("GIT_CONFIG_GLOBAL", "/dev/null");
+        let next = "see git's message above";
+        git(&dir).args(["clone", "--quiet", "--no-hardlinks"]).args([&from]).args(["repo"]).run("scene", next)?;
+        git(&dir.join("repo")).args(["checkout", "--quiet", "-B", "main"]).run("scene", next)?;
         self.scene(dir)
     }
 
@@ -228,17 +226,6 @@ impl Bench<'_> {
         };
         let commits = [id("HEAD~1")?, id("HEAD")?];
         Ok(Scene { dir, commits })
-    }
-
-    fn commit(&self, repo: &Path) -> Result<(), Failure> {
-        self.git(repo, &["add", "--all"])?;
-        self.git(repo, &["commit", "--quiet", "--message=scene"])
-    }
-
-    fn git(&self, dir: &Path, args: &[&str]) -> Result<(), Failure> {
-        let who = ["-c", "user.name=Scene", "-c", "user.email=scene@example.invalid", "-c", "commit.gpgSign=false"];
-        let git = self.workshop.tool("git").dir(dir).env("GIT_CONFIG_GLOBAL", "/dev/null");
-        git.args(who).args(args).run("scene", "see git's message above")
     }
 }
 

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use outcome::Failure;
 use serde_json::Value;
 
-use super::{say, write};
+use super::{say, tool, write};
 use crate::programs;
 use crate::workshop::{Tool, Workshop, unusable};
 
@@ -184,17 +184,7 @@ impl Demo<'_> {
 
     /// A tool in the project, with a home and a git configuration of the demo's own, and a secret in its environment.
     fn tool(&self, program: impl AsRef<std::ffi::OsStr>) -> Tool {
-        self.workshop
-            .tool(program)
-            .dir(self.path("project"))
-            .env("HOME", self.path("home"))
-            .env("SECRET", "demo-secret")
-            .env("GIT_CONFIG_NOSYSTEM", "1")
-            .env("GIT_CONFIG_GLOBAL", "/dev/null")
-            .env("GIT_AUTHOR_NAME", "agent")
-            .env("GIT_AUTHOR_EMAIL", "agent@example.invalid")
-            .env("GIT_COMMITTER_NAME", "agent")
-            .env("GIT_COMMITTER_EMAIL", "agent@example.invalid")
+        tool(self.workshop, program, &self.path("project"), &self.path("home")).env("SECRET", "demo-secret")
     }
 
     fn path(&self, name: &str) -> PathBuf {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use fake_model::{Brain, FakeModel, codex_binary};
 use outcome::Failure;
 
-use super::{say, write};
+use super::{say, tool, write};
 use crate::programs;
 use crate::workshop::{Tool, Workshop, unusable};
 
@@ -131,17 +131,7 @@ impl<'a> Demo<'a> {
     /// A tool in the clone, with a home and a git configuration of the demo's own.
     fn tool(&self, program: impl AsRef<std::ffi::OsStr>) -> Tool {
         let path = format!("{}:/usr/local/bin:/usr/bin:/bin", self.path("bin").display());
-        self.workshop
-            .tool(program)
-            .dir(self.path("clone"))
-            .env("PATH", path)
-            .env("HOME", self.path("home"))
-            .env("GIT_CONFIG_NOSYSTEM", "1")
-            .env("GIT_CONFIG_GLOBAL", "/dev/null")
-            .env("GIT_AUTHOR_NAME", "agent")
-            .env("GIT_AUTHOR_EMAIL", "agent@example.invalid")
-            .env("GIT_COMMITTER_NAME", "agent")
-            .env("GIT_COMMITTER_EMAIL", "agent@example.invalid")
+        tool(self.workshop, program, &self.path("clone"), &self.path("home")).env("PATH", path)
     }
 
     fn path(&self, name: &str) -> PathBuf {

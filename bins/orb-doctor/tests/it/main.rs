@@ -8,30 +8,21 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use host::{Cmd, Host, Local};
 use insta::assert_snapshot;
 use orb::testing::{Kind, Orb};
 
-/// The program in the tree of `orb`, with `out` for its outputs. The hooks path is set as in a job.
+/// The program in the tree of `orb`, with `out` for its outputs.
 fn program(orb: &Orb, out: &Path) -> Cmd {
-    let program = Cmd::new(env!("CARGO_BIN_EXE_orb-doctor")).dir(orb.work()).output_cap(8 << 20);
-    let program = program.env("HOME", orb.home()).env("ARTIFACT_DIR", out).timeout(Duration::from_mins(5));
-    program.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1")
-}
-
-fn run(orb: &Orb, cmd: &Cmd) -> String {
-    let output = Local::new().run(cmd).unwrap();
-    let text = format!("{}\n{}\n{}", output.status, output.stdout_text(), output.stderr_text());
-    text.replace(&orb.fixture().dir().display().to_string(), "~").trim_end().to_owned()
+    orb.program(env!("CARGO_BIN_EXE_orb-doctor"), out)
 }
 
 /// What came of it in a repository of that kind, and the output file.
 fn check(kind: Kind) -> (Orb, PathBuf, String) {
     let orb = Orb::new(kind);
     let out = orb.artifacts("out");
-    let text = run(&orb, &program(&orb, &out));
+    let text = orb.run(&program(&orb, &out));
     assert_eq!(fs::read_to_string(orb.home().join("precious")).unwrap(), "precious\n");
     let file = out.join("DOCTOR_OUTPUT.txt");
     assert!(fs::symlink_metadata(&file).unwrap().is_file());
@@ -41,8 +32,8 @@ fn check(kind: Kind) -> (Orb, PathBuf, String) {
 #[test]
 fn help() {
     let orb = Orb::new(Kind::Healthy);
-    assert_snapshot!(run(&orb, &program(&orb, Path::new("/")).arg("--help")));
-    assert!(run(&orb, &program(&orb, Path::new("/")).arg("--version")).starts_with("exit 0\norb-doctor "));
+    assert_snapshot!(orb.run(&program(&orb, Path::new("/")).arg("--help")));
+    assert!(orb.run(&program(&orb, Path::new("/")).arg("--version")).starts_with("exit 0\norb-doctor "));
 }
 
 #[test]
@@ -62,10 +53,10 @@ fn the_exit_code_of_a_script_that_fails_is_the_program_s() {
         "{text}"
     );
     assert_eq!(fs::read_to_string(file).unwrap(), "the script is broken\n");
-    let text = run(&orb, &program(&orb, &orb.artifacts("json")).arg("--json"));
+    let text = orb.run(&program(&orb, &orb.artifacts("json")).arg("--json"));
     assert!(text.starts_with("exit 9\n{\"schema\":1,\"status\":\"refused\",\"class\":\"script-failed\","), "{text}");
     orb.fixture().write("ops/doctor_repo.sh", "kill -SEGV $$\n");
-    assert!(run(&orb, &program(&orb, &orb.artifacts("signal"))).starts_with("exit 139\n"));
+    assert!(orb.run(&program(&orb, &orb.artifacts("signal"))).starts_with("exit 139\n"));
 }
 
 #[test]
@@ -74,7 +65,7 @@ fn both_streams_are_in_the_output_in_order() {
     orb.fixture()
         .write("ops/doctor_repo.sh", "for n in 1 2 3; do echo out $n; echo err $n >&2; done; printf '\\xff\\0end'\n");
     let out = orb.artifacts("out");
-    assert!(run(&orb, &program(&orb, &out)).starts_with("exit 0\n"));
+    assert!(orb.run(&program(&orb, &out)).starts_with("exit 0\n"));
     let said = fs::read(out.join("DOCTOR_OUTPUT.txt")).unwrap();
     assert_eq!(said, b"out 1\nerr 1\nout 2\nerr 2\nout 3\nerr 3\n\xff\0end");
 }
@@ -115,17 +106,17 @@ fn the_hooks_path_of_a_job_comes_with_its_environment() {
     let orb = Orb::new(Kind::Healthy);
     orb.fixture().git(&["config", "--unset", "core.hooksPath"]);
     let without = program(&orb, &orb.artifacts("out"));
-    let text = run(&orb, &without);
+    let text = orb.run(&without);
     assert!(text.starts_with("exit 1\n") && text.contains("FAIL: core.hooksPath") && text.contains("17/18"), "{text}");
     let with = without.env("GIT_CONFIG_COUNT", "1").env("GIT_CONFIG_KEY_0", "core.hooksPath");
-    let text = run(&orb, &with.env("GIT_CONFIG_VALUE_0", ".githooks"));
+    let text = orb.run(&with.env("GIT_CONFIG_VALUE_0", ".githooks"));
     assert!(text.starts_with("exit 0\n") && text.contains("18/18"), "{text}");
 }
 
 #[test]
 fn as_json() {
     let orb = Orb::new(Kind::Healthy);
-    assert_snapshot!(run(&orb, &program(&orb, &orb.artifacts("out")).arg("--json")), @r#"
+    assert_snapshot!(orb.run(&program(&orb, &orb.artifacts("out")).arg("--json")), @r#"
     exit 0
     {"schema":1,"status":"done","script":"ops/doctor_repo.sh","output":"DOCTOR_OUTPUT.txt","exit_code":0,"cut":false}
     "#);

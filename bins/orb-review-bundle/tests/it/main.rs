@@ -9,7 +9,6 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use host::{Cmd, Host, Local};
 use insta::assert_snapshot;
@@ -21,23 +20,14 @@ use serde_json::Value;
 
 /// The program in the tree of `orb`, with `out` for its outputs.
 fn program(orb: &Orb, out: &Path) -> Cmd {
-    let program = Cmd::new(env!("CARGO_BIN_EXE_orb-review-bundle")).dir(orb.work()).output_cap(8 << 20);
-    let program = program.env("HOME", orb.home()).env("ARTIFACT_DIR", out).timeout(Duration::from_mins(5));
-    program.env("SINCE_SHA", orb.since().as_str())
-}
-
-fn run(orb: &Orb, cmd: &Cmd) -> String {
-    let output = Local::new().run(cmd).unwrap();
-    let text = format!("{}\n{}\n{}", output.status, output.stdout_text(), output.stderr_text());
-    let text = text.replace(&orb.fixture().dir().display().to_string(), "~");
-    text.replace(orb.since().as_str(), "SINCE").replace(orb.head().as_str(), "HEAD").trim_end().to_owned()
+    orb.program(env!("CARGO_BIN_EXE_orb-review-bundle"), out).env("SINCE_SHA", orb.since().as_str())
 }
 
 /// What came of it in a repository of that kind, and what is in the outputs.
 fn check(kind: Kind) -> (Orb, PathBuf, String) {
     let orb = Orb::new(kind);
     let out = orb.artifacts("out");
-    let text = run(&orb, &program(&orb, &out));
+    let text = orb.run(&program(&orb, &out));
     assert_eq!(fs::read_to_string(orb.home().join("precious")).unwrap(), "precious\n");
     (orb, out, text)
 }
@@ -45,7 +35,7 @@ fn check(kind: Kind) -> (Orb, PathBuf, String) {
 fn with_since(since: &str) -> String {
     let orb = Orb::new(Kind::Healthy);
     let out = orb.artifacts("out");
-    let text = run(&orb, &program(&orb, &out).env("SINCE_SHA", since));
+    let text = orb.run(&program(&orb, &out).env("SINCE_SHA", since));
     assert_eq!(fs::read_dir(&out).unwrap().count(), 0, "nothing is written for a range that is none");
     text
 }
@@ -53,8 +43,8 @@ fn with_since(since: &str) -> String {
 #[test]
 fn help() {
     let orb = Orb::new(Kind::Healthy);
-    assert_snapshot!(run(&orb, &program(&orb, Path::new("/")).arg("--help")));
-    assert!(run(&orb, &program(&orb, Path::new("/")).arg("--version")).starts_with("exit 0\norb-review-bundle "));
+    assert_snapshot!(orb.run(&program(&orb, Path::new("/")).arg("--help")));
+    assert!(orb.run(&program(&orb, Path::new("/")).arg("--version")).starts_with("exit 0\norb-review-bundle "));
 }
 
 #[test]
@@ -76,12 +66,12 @@ fn the_bundle_of_the_repository_is_the_output() {
 #[test]
 fn as_json() {
     let orb = Orb::new(Kind::Healthy);
-    let text = run(&orb, &program(&orb, &orb.artifacts("out")).arg("--json"));
+    let text = orb.run(&program(&orb, &orb.artifacts("out")).arg("--json"));
     assert_snapshot!(text, @r#"
     exit 0
     {"schema":1,"status":"done","mode":"bundle","output":"REVIEW_BUNDLE.txt","since_sha":"SINCE","head_sha":"HEAD","bytes":536}
     "#);
-    let text = run(&orb, &program(&orb, &orb.artifacts("out")).arg("--json").env("SINCE_SHA", "main"));
+    let text = orb.run(&program(&orb, &orb.artifacts("out")).arg("--json").env("SINCE_SHA", "main"));
     assert_snapshot!(text.lines().nth(1).unwrap(), @r#"{"schema":1,"status":"usage","class":"parameter","reason":"SINCE_SHA is \"main\", not the full id of a commit (40 or 64 lower-case hex digits)","next":"give the full id of a commit (40 or 64 lower-case hex digits)"}"#);
 }
 
@@ -96,7 +86,7 @@ fn j16_j17_a_since_that_is_no_full_id_is_refused() {
     }
     let orb = Orb::new(Kind::Healthy);
     let unset = Cmd::new("env").args(["-u", "SINCE_SHA", env!("CARGO_BIN_EXE_orb-review-bundle")]).dir(orb.work());
-    assert_snapshot!(run(&orb, &unset.env("ARTIFACT_DIR", orb.artifacts("out"))), @r"
+    assert_snapshot!(orb.run(&unset.env("ARTIFACT_DIR", orb.artifacts("out"))), @r"
     exit 2
 
     parameter: SINCE_SHA is not set
@@ -131,7 +121,7 @@ fn j17_a_since_that_is_no_ancestor_is_refused() {
     let other = f.commit("other");
     f.git(&["checkout", "-q", "main"]);
     let out = orb.artifacts("out");
-    let text = run(&orb, &program(&orb, &out).env("SINCE_SHA", other.as_str()));
+    let text = orb.run(&program(&orb, &out).env("SINCE_SHA", other.as_str()));
     assert_snapshot!(text.replace(other.as_str(), "OTHER"), @r"
     exit 1
 
@@ -160,7 +150,7 @@ fn j14_a_script_that_is_a_link_out_of_the_tree_is_not_run() {
         let link = orb.work().join("ops/review_bundle.sh");
         let _ = fs::remove_file(&link);
         std::os::unix::fs::symlink(target, link).unwrap();
-        let text = run(&orb, &program(&orb, &orb.artifacts("out")));
+        let text = orb.run(&program(&orb, &orb.artifacts("out")));
         assert!(text.starts_with("exit 1\n\nscript-outside: ops/review_bundle.sh is no file of the tree"), "{text}");
     }
 }
@@ -193,7 +183,7 @@ fn a_bundle_of_an_earlier_run_is_no_bundle_of_this_one() {
     let orb = Orb::new(Kind::NoBundle);
     let out = orb.artifacts("out");
     fs::write(out.join("REVIEW_BUNDLE.txt"), "stale").unwrap();
-    assert!(run(&orb, &program(&orb, &out)).contains("left none"));
+    assert!(orb.run(&program(&orb, &out)).contains("left none"));
 }
 
 #[test]
@@ -289,12 +279,12 @@ fn the_archives_have_what_is_in_the_directory() {
 fn a_forced_size_cap_is_one() {
     let orb = Orb::new(Kind::Healthy);
     let out = orb.artifacts("out");
-    let text = run(&orb, &program(&orb, &out).env("FORCE_SIZE_CAP", "1").arg("--json"));
+    let text = orb.run(&program(&orb, &out).env("FORCE_SIZE_CAP", "1").arg("--json"));
     let json: Value = serde_json::from_str(text.lines().nth(1).unwrap()).unwrap();
     assert_eq!((&json["mode"], &json["size_cap"]["packets"]), (&"packet".into(), &1.into()));
     assert_eq!(concluded(&out).status, Status::Success);
     // Not with any other value.
-    let text = run(&orb, &program(&orb, &orb.artifacts("other")).env("FORCE_SIZE_CAP", "0"));
+    let text = orb.run(&program(&orb, &orb.artifacts("other")).env("FORCE_SIZE_CAP", "0"));
     assert!(text.contains("REVIEW_BUNDLE.txt: 536 bytes"), "{text}");
 }
 
@@ -310,7 +300,7 @@ fn a_packet_that_is_lost_after_all_is_no_success() {
 fn a_size_cap_of_an_empty_range_is_refused() {
     let orb = Orb::new(Kind::Healthy);
     let out = orb.artifacts("out");
-    let text = run(&orb, &program(&orb, &out).env("SINCE_SHA", orb.head().as_str()).env("FORCE_SIZE_CAP", "1"));
+    let text = orb.run(&program(&orb, &out).env("SINCE_SHA", orb.head().as_str()).env("FORCE_SIZE_CAP", "1"));
     assert_snapshot!(text, @r"
     exit 1
 
@@ -337,7 +327,7 @@ fn j23_a_full_disk_is_told_and_there_is_no_word_of_packets() {
     let out = orb.artifacts("small");
     let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=256k", "none"]).arg(&out).status();
     assert!(mounted.unwrap().success(), "tests that need a small disk run as root");
-    let text = run(&orb, &program(&orb, &out));
+    let text = orb.run(&program(&orb, &out));
     let meta = out.join("size_cap_meta.json").exists();
     assert!(Command::new("umount").arg("-l").arg(&out).status().unwrap().success());
     assert!(text.starts_with("exit 4\n\n") && text.contains("disk-full: $ARTIFACT_DIR/"), "{text}");
@@ -348,7 +338,7 @@ fn j23_a_full_disk_is_told_and_there_is_no_word_of_packets() {
 fn r03_odd_names_and_links_of_a_tree_are_shown_and_not_followed() {
     let orb = Orb::new(Kind::OddNames);
     let out = orb.artifacts("out");
-    let text = run(&orb, &program(&orb, &out).env("FORCE_SIZE_CAP", "1"));
+    let text = orb.run(&program(&orb, &out).env("FORCE_SIZE_CAP", "1"));
     assert!(text.starts_with("exit 0\n"), "{text}");
     let readme = fs::read_to_string(out.join("README_REVIEW_PACKETS.txt")).unwrap();
     for name in [r"line\u{a}feed.txt", r"esc\u{1b}[2J.txt", r"latin-\x{e9}.txt", "passwd", "-rf"] {
@@ -373,12 +363,12 @@ fn git_s_own_variable_for_the_git_directory_is_heard() {
     let orb = Orb::new(Kind::OverTheCap);
     let (out, git) = (orb.artifacts("out"), orb.fixture().dir().join("git"));
     fs::rename(orb.work().join(".git"), &git).unwrap();
-    let text = run(&orb, &program(&orb, &out));
+    let text = orb.run(&program(&orb, &out));
     assert!(text.starts_with("exit 3\n\nnot-a-repository: "), "{text}");
     let named = program(&orb, &out).env("GIT_DIR", &git).env("GIT_WORK_TREE", orb.work());
-    assert!(run(&orb, &named).starts_with("exit 0\nSIZE_CAP: 8 packets"));
+    assert!(orb.run(&named).starts_with("exit 0\nSIZE_CAP: 8 packets"));
     fs::write(orb.work().join(".git"), format!("gitdir: {}\n", git.display())).unwrap();
-    assert!(run(&orb, &program(&orb, &out)).starts_with("exit 0\nSIZE_CAP: 8 packets"));
+    assert!(orb.run(&program(&orb, &out)).starts_with("exit 0\nSIZE_CAP: 8 packets"));
 }
 
 #[test]
@@ -387,7 +377,7 @@ fn a_directory_of_outputs_that_is_none_is_refused() {
     let link = orb.fixture().dir().join("link");
     std::os::unix::fs::symlink(orb.home(), &link).unwrap();
     for bad in [PathBuf::from("relative"), orb.home().join("none"), link, orb.home().join("precious")] {
-        let text = run(&orb, &program(&orb, &bad));
+        let text = orb.run(&program(&orb, &bad));
         assert!(text.starts_with("exit 3\n\nartifact-dir: ARTIFACT_DIR "), "{}: {text}", bad.display());
     }
     assert_eq!(files(&orb.home()), ["precious"]);
@@ -407,12 +397,14 @@ fn j08_the_script_sees_nothing_of_the_environment_but_what_it_needs() {
         .env("FORCE_SIZE_CAP", "0");
     let needed = secrets.env("TMPDIR", "/tmp").env("LANG", "C.UTF-8").env("REVIEW_BUNDLE_SIZE_CAP", "5");
     let git = needed.env("GIT_CONFIG_COUNT", "1").env("GIT_CONFIG_KEY_0", "a.b").env("GIT_CONFIG_VALUE_0", "c");
-    assert_snapshot!(run(&orb, &git), @r"
+    assert_snapshot!(orb.run(&git), @r"
     exit 0
     REVIEW_BUNDLE.txt: 7 bytes
     ARTIFACT_DIR
     GIT_CONFIG_COUNT
+    GIT_CONFIG_GLOBAL
     GIT_CONFIG_KEY_0
+    GIT_CONFIG_NOSYSTEM
     GIT_CONFIG_VALUE_0
     HOME
     LANG

@@ -8,30 +8,21 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use host::{Cmd, Host, Local};
 use insta::assert_snapshot;
 use orb::testing::{Kind, Orb};
 
-/// The program in the tree of `orb`, with `out` for its outputs. The hooks path is set as in a job.
+/// The program in the tree of `orb`, with `out` for its outputs.
 fn program(orb: &Orb, out: &Path) -> Cmd {
-    let program = Cmd::new(env!("CARGO_BIN_EXE_orb-score-run")).dir(orb.work()).output_cap(8 << 20);
-    let program = program.env("HOME", orb.home()).env("ARTIFACT_DIR", out).timeout(Duration::from_mins(5));
-    program.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1")
-}
-
-fn run(orb: &Orb, cmd: &Cmd) -> String {
-    let output = Local::new().run(cmd).unwrap();
-    let text = format!("{}\n{}\n{}", output.status, output.stdout_text(), output.stderr_text());
-    text.replace(&orb.fixture().dir().display().to_string(), "~").trim_end().to_owned()
+    orb.program(env!("CARGO_BIN_EXE_orb-score-run"), out)
 }
 
 /// What came of it in a repository of that kind, and the output file.
 fn check(kind: Kind) -> (Orb, PathBuf, String) {
     let orb = Orb::new(kind);
     let out = orb.artifacts("out");
-    let text = run(&orb, &program(&orb, &out));
+    let text = orb.run(&program(&orb, &out));
     assert_eq!(fs::read_to_string(orb.home().join("precious")).unwrap(), "precious\n");
     let file = out.join("SCORE_OUTPUT.txt");
     assert!(fs::symlink_metadata(&file).unwrap().is_file());
@@ -41,8 +32,8 @@ fn check(kind: Kind) -> (Orb, PathBuf, String) {
 #[test]
 fn help() {
     let orb = Orb::new(Kind::Healthy);
-    assert_snapshot!(run(&orb, &program(&orb, Path::new("/")).arg("--help")));
-    assert!(run(&orb, &program(&orb, Path::new("/")).arg("--version")).starts_with("exit 0\norb-score-run "));
+    assert_snapshot!(orb.run(&program(&orb, Path::new("/")).arg("--help")));
+    assert!(orb.run(&program(&orb, Path::new("/")).arg("--version")).starts_with("exit 0\norb-score-run "));
 }
 
 #[test]
@@ -62,10 +53,10 @@ fn the_exit_code_of_a_script_that_fails_is_the_program_s() {
         "{text}"
     );
     assert_eq!(fs::read_to_string(file).unwrap(), "the script is broken\n");
-    let text = run(&orb, &program(&orb, &orb.artifacts("json")).arg("--json"));
+    let text = orb.run(&program(&orb, &orb.artifacts("json")).arg("--json"));
     assert!(text.starts_with("exit 9\n{\"schema\":1,\"status\":\"refused\",\"class\":\"script-failed\","), "{text}");
     orb.fixture().write("ops/score_run.sh", "kill -SEGV $$\n");
-    assert!(run(&orb, &program(&orb, &orb.artifacts("signal"))).starts_with("exit 139\n"));
+    assert!(orb.run(&program(&orb, &orb.artifacts("signal"))).starts_with("exit 139\n"));
 }
 
 #[test]
@@ -74,7 +65,7 @@ fn both_streams_are_in_the_output_in_order() {
     orb.fixture()
         .write("ops/score_run.sh", "for n in 1 2 3; do echo out $n; echo err $n >&2; done; printf '\\xff\\0end'\n");
     let out = orb.artifacts("out");
-    assert!(run(&orb, &program(&orb, &out)).starts_with("exit 0\n"));
+    assert!(orb.run(&program(&orb, &out)).starts_with("exit 0\n"));
     let said = fs::read(out.join("SCORE_OUTPUT.txt")).unwrap();
     assert_eq!(said, b"out 1\nerr 1\nout 2\nerr 2\nout 3\nerr 3\n\xff\0end");
 }
@@ -102,7 +93,7 @@ fn j14_what_a_script_leaves_among_the_outputs_is_not_followed() {
 fn the_parameters_reach_the_harness_as_variables() {
     let orb = Orb::new(Kind::Healthy);
     let out = orb.artifacts("out");
-    let text = run(&orb, &program(&orb, &out).env("LOGS_DAY", "2026-01-31").env("RUN_ID", "r-1.2_3"));
+    let text = orb.run(&program(&orb, &out).env("LOGS_DAY", "2026-01-31").env("RUN_ID", "r-1.2_3"));
     assert_snapshot!(text, @r"
     exit 0
     ops/score_run.sh: exit 0, its output is in SCORE_OUTPUT.txt
@@ -110,7 +101,7 @@ fn the_parameters_reach_the_harness_as_variables() {
     score: 4
     ");
     assert_snapshot!(fs::read_to_string(out.join("score.json")).unwrap(), @r#"{"day":"2026-01-31","run":"r-1.2_3","score":4}"#);
-    let text = run(&orb, &program(&orb, &orb.artifacts("none")));
+    let text = orb.run(&program(&orb, &orb.artifacts("none")));
     assert!(text.contains("scoring day latest, run all"), "{text}");
 }
 
@@ -133,11 +124,11 @@ fn j16_parameters_that_are_none_are_refused_before_anything_is_run() {
     let runs = ["", "-r", ".", "_r", "r/1", "r;x", "r x", "$(id)", "ü", &long];
     let tried = days.map(|day| ("LOGS_DAY", day)).into_iter().chain(runs.map(|run| ("RUN_ID", run)));
     for (name, value) in tried {
-        let text = run(&orb, &program(&orb, &out).env(name, value));
+        let text = orb.run(&program(&orb, &out).env(name, value));
         assert!(text.starts_with(&format!("exit 2\n\nparameter: {name} is ")), "{value:?}: {text}");
     }
     assert_eq!(fs::read_dir(&out).unwrap().count(), 0);
-    assert_snapshot!(run(&orb, &program(&orb, &out).env("LOGS_DAY", "2026-02-30")), @r#"
+    assert_snapshot!(orb.run(&program(&orb, &out).env("LOGS_DAY", "2026-02-30")), @r#"
     exit 2
 
     parameter: LOGS_DAY is "2026-02-30", not a day such as 2026-01-31
@@ -148,7 +139,7 @@ fn j16_parameters_that_are_none_are_refused_before_anything_is_run() {
 #[test]
 fn as_json() {
     let orb = Orb::new(Kind::Healthy);
-    assert_snapshot!(run(&orb, &program(&orb, &orb.artifacts("out")).arg("--json")), @r#"
+    assert_snapshot!(orb.run(&program(&orb, &orb.artifacts("out")).arg("--json")), @r#"
     exit 0
     {"schema":1,"status":"done","script":"ops/score_run.sh","output":"SCORE_OUTPUT.txt","exit_code":0,"cut":false}
     "#);

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use cli::testing::build_beside;
 use insta::assert_snapshot;
 use orb::testing::{Kind, Orb};
 use serde_json::Value;
@@ -59,20 +60,7 @@ fn output(artifact: &Value, name: &str) -> String {
 /// The runner, with the programs that jobs call built beside it.
 fn beside() -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT
-        .get_or_init(|| {
-            let runner = PathBuf::from(env!("CARGO_BIN_EXE_runner"));
-            let dir = runner.parent().unwrap();
-            let profile = dir.file_name().and_then(|name| name.to_str()).unwrap();
-            let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into()));
-            cargo.args(["build", "--quiet", "--locked", "--offline"]).current_dir(env!("CARGO_MANIFEST_DIR"));
-            cargo.args(["--profile", if profile == "debug" { "dev" } else { profile }]);
-            cargo.arg("--target-dir").arg(dir.parent().unwrap());
-            cargo.args(PROGRAMS.iter().flat_map(|name| ["--package", name]));
-            assert!(cargo.status().unwrap().success(), "the programs of ORB jobs do not build");
-            runner
-        })
-        .clone()
+    BUILT.get_or_init(|| build_beside(env!("CARGO_BIN_EXE_runner"), &PROGRAMS)).join("runner")
 }
 
 #[test]

@@ -11,6 +11,7 @@ use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use cli::testing::build_beside;
 use fake_model::{Brain, FakeModel, Reply, Request};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -390,19 +391,5 @@ pub(crate) fn real_git() -> PathBuf {
 /// One of [`OTHERS`], built once beside the program under test.
 fn built(name: &str) -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT
-        .get_or_init(|| {
-            let dir = Path::new(env!("CARGO_BIN_EXE_ship")).parent().unwrap();
-            let profile = dir.file_name().and_then(|name| name.to_str()).unwrap();
-            let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| env!("CARGO").into()));
-            cargo.args(["build", "--quiet", "--locked", "--offline"]).current_dir(env!("CARGO_MANIFEST_DIR"));
-            cargo.args(["--profile", if profile == "debug" { "dev" } else { profile }]);
-            cargo
-                .arg("--target-dir")
-                .arg(dir.parent().unwrap())
-                .args(OTHERS.iter().flat_map(|name| ["--package", name]));
-            assert!(cargo.status().unwrap().success(), "the programs of a ship do not build");
-            dir.to_owned()
-        })
-        .join(name)
+    BUILT.get_or_init(|| build_beside(env!("CARGO_BIN_EXE_ship"), &OTHERS)).join(name)
 }
