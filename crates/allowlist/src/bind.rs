@@ -8,7 +8,7 @@ use crate::show;
 const MAX_BYTES: usize = 256;
 
 /// Neither these, nor anything below them, nor what holds them.
-const CLOSED: [(&str, &str); 20] = [
+const CLOSED: [(&str, &str); 22] = [
     ("/artifacts", SANDBOX),
     ("/bin", SANDBOX),
     ("/boot", SYSTEM),
@@ -17,7 +17,9 @@ const CLOSED: [(&str, &str); 20] = [
     ("/git", SANDBOX),
     ("/git-objects", SANDBOX),
     ("/lib", SANDBOX),
+    ("/lib32", SANDBOX),
     ("/lib64", SANDBOX),
+    ("/libx32", SANDBOX),
     ("/opt/ai-ops-runner", SANDBOX),
     ("/proc", SANDBOX),
     ("/repo", SANDBOX),

@@ -9,7 +9,7 @@ use crate::section::Section;
 /// `[jobs.NAME.limits]`
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Limits {
-    /// Processor time of one process, in seconds.
+    /// Processor time of the whole job, in seconds; of each process where no control group counts it.
     pub cpu_sec: u64,
     /// Memory of the whole job, in MiB.
     pub memory_mib: u64,

@@ -69,7 +69,7 @@ pub struct Policy {
 pub enum Level {
     /// A private copy, compared afterwards.
     L0,
-    /// Two containers.
+    /// No namespaces, on a mount that is read-only for the runner too.
     L1,
     /// As [`Level::L3`], without a fresh `/proc`.
     L2,

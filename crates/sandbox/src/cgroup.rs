@@ -1,10 +1,12 @@
 //! A control group for one job, where this machine lets the runner have one.
 //!
 //! **Invariant:** a job's group is below the runner's own, so that what bounds the runner bounds the job.
-//! **Invariant:** a group is removed with its job, or by the next runner when its own is dead.
+//! **Invariant:** a group is removed with its job, or when its runner is dead by the next one that can know that: one of
+//! the same namespace of processes.
 
 use std::fs;
 use std::io::{self, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -87,6 +89,15 @@ pub(crate) struct Group {
     dirs: Vec<Place>,
 }
 
+/// What is in a job's group besides what its limits are about.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Extra {
+    /// The sandbox's own processes.
+    pub(crate) processes: u64,
+    /// Files in memory: they are charged to the group and have bounds of their own.
+    pub(crate) file_bytes: u64,
+}
+
 /// What a group counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Counted {
@@ -97,12 +108,11 @@ pub(crate) struct Counted {
 }
 
 impl Group {
-    /// Makes a group with `limits` and room for `extra` processes of the sandbox, in as many hierarchies as the runner
-    /// may write to: maybe in none.
-    pub(crate) fn new(limits: &Limits, extra: u64, random: &str) -> Self {
+    /// Makes a group with `limits` and room for `extra`, in as many hierarchies as the runner may write to: maybe in none.
+    pub(crate) fn new(limits: &Limits, extra: Extra, random: &str) -> Self {
         let read = |path| fs::read_to_string(path).unwrap_or_default();
         let places = places(&read("/proc/self/cgroup"), &read("/proc/self/mountinfo"));
-        let name = format!("{}-{random}", std::process::id());
+        let name = Name { runner: std::process::id(), namespace: own_namespace() }.with(random);
         let unified = places.iter().filter(|place| place.kind == Kind::Unified).find_map(|place| unified(place, &name));
         let single =
             || places.iter().filter(|place| place.kind != Kind::Unified).filter_map(|place| make(place, &name));
@@ -113,11 +123,9 @@ impl Group {
     }
 
     /// Sets the limits, and drops hierarchies that do not take them.
-    fn limit(&mut self, limits: &Limits, extra: u64) {
-        // Files in memory are charged to the group and have bounds of their own.
-        let memory =
-            [limits.memory_bytes, limits.tmp_bytes, limits.artifact_bytes].into_iter().fold(0, u64::saturating_add);
-        let processes = limits.processes.saturating_add(extra);
+    fn limit(&mut self, limits: &Limits, extra: Extra) {
+        let memory = limits.memory_bytes.saturating_add(extra.file_bytes);
+        let processes = limits.processes.saturating_add(extra.processes);
         self.dirs.retain(|place| {
             let set = |file: &str, value: u64| set(&place.dir, file, &value.to_string());
             let taken = match place.kind {
@@ -238,12 +246,36 @@ fn exists_or_made(dir: &Path) -> io::Result<()> {
     }
 }
 
+/// Whose a group is. A process has its number in its namespace alone.
+#[derive(Debug, PartialEq, Eq)]
+struct Name {
+    runner: u32,
+    namespace: u64,
+}
+
+impl Name {
+    fn with(&self, random: &str) -> String {
+        format!("{}-{}-{random}", self.runner, self.namespace)
+    }
+
+    fn parse(name: &str) -> Option<Self> {
+        let mut parts = name.split('-');
+        let (runner, namespace) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+        parts.next().map(|_| Self { runner, namespace })
+    }
+}
+
+/// The inode that tells this process's namespace of processes from others (namespaces(7)).
+fn own_namespace() -> u64 {
+    fs::metadata("/proc/self/ns/pid").map_or(0, |namespace| namespace.ino())
+}
+
 /// Removes the groups of runners that are dead.
 fn sweep(home: &Path) {
+    let namespace = own_namespace();
     for entry in fs::read_dir(home).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let runner = name.to_str().and_then(|name| name.split_once('-')?.0.parse::<u32>().ok());
-        if runner.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists()) {
+        let name = entry.file_name().to_str().and_then(Name::parse).filter(|name| name.namespace == namespace);
+        if name.is_some_and(|name| !Path::new("/proc").join(name.runner.to_string()).exists()) {
             kill(&entry.path());
             remove(&entry.path());
         }
@@ -307,6 +339,28 @@ mod tests {
         ");
         assert_snapshot!(check("", ""), @"");
         assert_snapshot!(check("x\n4:memory", "y"), @"");
+    }
+
+    #[test]
+    fn a_group_says_whose_it_is() {
+        let name = Name { runner: 7, namespace: 4_026_531_836 };
+        assert_eq!(Name::parse(&name.with("0badcafe")), Some(name));
+        for other in ["", "7", "7-8", "7-x-0badcafe", "-8-0badcafe", "notes-8-0badcafe"] {
+            assert_eq!(Name::parse(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_group_goes_when_its_runner_is_dead_and_can_be_known_to_be() {
+        let home = tempfile::tempdir().unwrap();
+        let (dead, alive) = (u32::MAX, std::process::id());
+        let groups = [(dead, own_namespace()), (alive, own_namespace()), (dead, own_namespace() + 1)];
+        let groups = groups.map(|(runner, namespace)| home.path().join(Name { runner, namespace }.with("0badcafe")));
+        for dir in &groups {
+            fs::create_dir(dir).unwrap();
+        }
+        sweep(home.path());
+        assert_eq!(groups.map(|dir| dir.exists()), [false, true, true]);
     }
 
     #[test]

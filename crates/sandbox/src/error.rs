@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::Level;
 
+/// The step that a masked `/proc` stops.
+pub(crate) const FRESH_PROC: &str = "mount a fresh /proc";
+
 /// Why there is no report.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
@@ -49,6 +52,14 @@ pub enum SandboxError {
         program: String,
         /// The operating system's reason.
         errno: i32,
+    },
+    /// What the job is given of the machine is not there.
+    #[error("{}: {source}", path.display())]
+    Bind {
+        /// The machine's path.
+        path: PathBuf,
+        /// The operating system's reason.
+        source: io::Error,
     },
     /// The init cannot be started, or is no init.
     #[error("{}: {source}", path.display())]
@@ -117,6 +128,11 @@ impl From<SandboxError> for Failure {
             SandboxError::Spec { .. } => {
                 Self::refused("job-not-runnable", reason, "correct the job's entry in the allowlist")
             }
+            SandboxError::Level { stuck, .. } if stuck.step == FRESH_PROC => Self::not_ready(
+                "isolation-missing",
+                reason,
+                "let the runner see an unmasked /proc, or lower `min_level` to L2 in the policy knowingly",
+            ),
             SandboxError::Level { .. } | SandboxError::NoLevel { .. } => Self::not_ready(
                 "isolation-missing",
                 reason,
@@ -131,6 +147,11 @@ impl From<SandboxError> for Failure {
                 "job-not-startable",
                 reason,
                 "install the program under /usr, or bind it in the job's entry, then try again",
+            ),
+            SandboxError::Bind { .. } => Self::not_ready(
+                "bind-missing",
+                reason,
+                "install it, or take it out of `binds` in the job's entry, then try again",
             ),
             SandboxError::Io { .. } => {
                 Self::not_ready("io", reason, "check that the path exists and its permissions, then try again")

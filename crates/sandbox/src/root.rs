@@ -12,7 +12,7 @@ use rustix::io::Errno;
 
 use crate::capture;
 use crate::control::Order;
-use crate::error::{Step as _, Stuck};
+use crate::error::{FRESH_PROC, Step as _, Stuck};
 use crate::mounts::{self, Memory, Root};
 use crate::ruleset::{DEVICES, SYSTEM};
 use crate::spec::TreeMode;
@@ -125,7 +125,7 @@ fn devices(root: &Root) -> Result<(), Errno> {
 
 fn own_proc(root: &Root, level: Level) -> Result<(), Stuck> {
     let (mount, step) = if level == Level::L3 {
-        (mounts::proc(), "mount a fresh /proc")
+        (mounts::proc(), FRESH_PROC)
     } else {
         (mounts::sealed(Path::new("/proc"), false), "bind /proc read-only")
     };

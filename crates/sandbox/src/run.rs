@@ -6,26 +6,26 @@
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use host::{Cancel, Stream};
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType, sockopt};
 use rustix::pipe::PipeFlags;
-use rustix::process::Pid;
+use rustix::process::{Pid, PidfdFlags, Signal};
 
 use crate::capture;
-use crate::cgroup::Group;
+use crate::cgroup::{Extra, Group};
 use crate::control::{self, Answer, Order};
 use crate::error::{SandboxError, Stuck};
 use crate::evidence::{Enforcer, Enforcers, Evidence};
 use crate::output::{Output, pump};
 use crate::report::{Ended, Observed};
-use crate::spec::TreeMode;
+use crate::spec::{Limits, TreeMode};
 use crate::sys;
 use crate::{End, Level, Limit, Report, Spec, Usage};
 
@@ -59,7 +59,8 @@ pub(crate) fn run(
         hide()?;
     }
     let random = random().map_err(io)?;
-    let group = Group::new(&spec.limits, OWN_PROCESSES, &format!("{random:08x}"));
+    let extra = Extra { processes: OWN_PROCESSES, file_bytes: file_bytes(spec) };
+    let group = Group::new(&spec.limits, extra, &format!("{random:08x}"));
     let order = Order::new(spec, level, other_user(UIDS | (random & UID_BITS)), enforcers(&group, level));
     let (over, end) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from).map_err(io)?;
     let init = Init::start(init).map_err(io)?;
@@ -70,7 +71,7 @@ pub(crate) fn run(
         }
         let watched = watch(&init, &group, &order, spec, start, cancel).map_err(io);
         init.let_go();
-        let reaped = sys::wait(init.pid);
+        let reaped = init.reap();
         group.kill();
         // Everything that could write is dead: what is in the pipes is all there will be.
         drop(end);
@@ -79,11 +80,21 @@ pub(crate) fn run(
     })
 }
 
+/// The most that the job's files in memory take: `/tmp`, its artifacts, and what it changes of a captured tree.
+fn file_bytes(spec: &Spec) -> u64 {
+    let Limits { tmp_bytes, artifact_bytes, .. } = spec.limits;
+    let changes = if spec.tree.mode == TreeMode::Capture { tmp_bytes } else { 0 };
+    [tmp_bytes, artifact_bytes, changes].into_iter().fold(0, u64::saturating_add)
+}
+
 /// What is not there is told before the sandbox stumbles over it.
 fn sources(spec: &Spec) -> Result<(), SandboxError> {
-    spec.binds.iter().map(|bind| &bind.source).chain([&spec.tree.path]).try_for_each(|path| {
-        std::fs::metadata(path).map(drop).map_err(|source| SandboxError::Io { path: path.clone(), source })
-    })
+    let seen = |path: &PathBuf| std::fs::metadata(path).map(drop);
+    seen(&spec.tree.path).map_err(|source| SandboxError::Io { path: spec.tree.path.clone(), source })?;
+    spec.binds
+        .iter()
+        .map(|bind| &bind.source)
+        .try_for_each(|path| seen(path).map_err(|source| SandboxError::Bind { path: path.clone(), source }))
 }
 
 /// A program that becomes the init.
@@ -99,7 +110,9 @@ impl Init {
         let (control, theirs) =
             rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
         // An init that hangs must not hang the runner.
-        sockopt::set_socket_timeout(&control, sockopt::Timeout::Send, Some(PATIENCE))?;
+        for way in [sockopt::Timeout::Send, sockopt::Timeout::Recv] {
+            sockopt::set_socket_timeout(&control, way, Some(PATIENCE))?;
+        }
         let (stdout, their_stdout) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
         let (stderr, their_stderr) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
         let child = Command::new(program)
@@ -118,6 +131,19 @@ impl Init {
     fn let_go(&self) {
         // A socket without another side is closed already.
         let _ = rustix::net::shutdown(&self.control, Shutdown::Both);
+    }
+
+    /// Waits for its end, which comes when nobody of the sandbox is left. One that was stopped, or hangs in the kernel, is
+    /// killed; with it goes all that is in its namespaces.
+    fn reap(&self) -> Result<sys::Reaped, Errno> {
+        if let Ok(process) = rustix::process::pidfd_open(self.pid, PidfdFlags::empty()) {
+            let patience = Timespec::try_from(PATIENCE).expect("half a minute");
+            // A wait that fails is one that is over.
+            let _ = retry_on_intr(|| rustix::event::poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&patience)));
+            // One that ended is there until it is reaped.
+            let _ = rustix::process::pidfd_send_signal(&process, Signal::KILL);
+        }
+        sys::wait(self.pid)
     }
 }
 

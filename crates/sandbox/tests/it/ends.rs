@@ -5,7 +5,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use sandbox::{End, Level, SandboxError};
+use rustix::process::{Pid, Signal};
+use sandbox::{End, Level, Sandbox, SandboxError};
 
 use crate::fixture::{Fixture, is_unlocked, wait_until_unlocked};
 
@@ -98,12 +99,28 @@ fn j13_nothing_outlives_a_cancel() {
         let scratch = tempfile::tempdir_in(fixture.dir.path()).unwrap();
         std::fs::set_permissions(scratch.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         fixture.spec.scratch = Some(scratch.path().to_owned());
-        let sandbox = sandbox::Sandbox::assume(crate::fixture::init(), level);
+        let sandbox = Sandbox::assume(crate::fixture::init(), level);
         // The job has said something: it runs.
         let report = sandbox.run(&fixture.spec, &|_, _| cancel.cancel(), &fixture.cancel).unwrap();
         assert_eq!(report.end, End::Cancelled);
         assert!(is_unlocked(&fixture.tree().join("file")), "{level}");
     }
+}
+
+#[test]
+fn j13_an_init_that_somebody_stopped_holds_up_nobody() {
+    let mut fixture = Fixture::new();
+    fixture.spec.argv = ["/usr/bin/python3", "-c", DAEMONS, "3", "stay"].map(Into::into).to_vec();
+    fixture.spec.limits.wall = Duration::from_secs(2);
+    // Of this thread alone: other tests have inits of their own.
+    let children = format!("/proc/self/task/{}/children", rustix::thread::gettid().as_raw_nonzero());
+    let stop = |_, _: &[u8]| {
+        let init = std::fs::read_to_string(&children).unwrap().trim().parse().unwrap();
+        rustix::process::kill_process(Pid::from_raw(init).unwrap(), Signal::STOP).unwrap();
+    };
+    let report = Sandbox::assume(crate::fixture::init(), Level::L3).run(&fixture.spec, &stop, &fixture.cancel);
+    assert_eq!(report.unwrap().end, End::TimedOut);
+    assert!(is_unlocked(&fixture.tree().join("file")));
 }
 
 #[test]
@@ -160,7 +177,7 @@ fn a_program_that_is_no_init_is_told_as_such() {
     let fixture = Fixture::new();
     let mut spec = fixture.spec.clone();
     spec.argv = vec!["true".into()];
-    let error = sandbox::Sandbox::assume("/bin/true", Level::L3).run(&spec, &|_, _| {}, &fixture.cancel).unwrap_err();
+    let error = Sandbox::assume("/bin/true", Level::L3).run(&spec, &|_, _| {}, &fixture.cancel).unwrap_err();
     assert!(matches!(error, SandboxError::Lost { .. }), "{error}");
 }
 

@@ -88,7 +88,7 @@ fn a_bind_that_is_not_there_is_told_as_such() {
     let mut fixture = Fixture::new();
     fixture.spec.binds = vec![Bind { source: "/no/such/toolchain".into(), target: "/opt/x".into() }];
     let failure = outcome::Failure::from(fixture.try_run(["true"]).map(drop).unwrap_err());
-    assert_eq!((failure.class.as_ref(), failure.exit.code()), ("io", 3));
+    assert_eq!((failure.class.as_ref(), failure.exit.code()), ("bind-missing", 3));
     assert!(failure.reason.starts_with("/no/such/toolchain: "), "{}", failure.reason);
 }
 
