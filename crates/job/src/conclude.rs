@@ -78,6 +78,8 @@ pub struct Observed {
     pub clean_tree: Seen<bool>,
     /// What it changed or tried to change, escaped for show.
     pub changed: Vec<String>,
+    /// There is more of it.
+    pub changed_cut: bool,
     /// Both logs were written.
     pub logs: Result<(), Trouble>,
     /// What it left, kept.
@@ -144,7 +146,7 @@ fn invariants(observed: &Observed) -> Invariants {
     let mut details: Vec<String> = unseen.map(|(name, why)| format!("{name} was not observed: {}", why.0)).collect();
     let more = observed.changed.len().saturating_sub(MAX_CHANGED);
     if more > 0 {
-        details.push(format!("{more} more files changed"));
+        details.push(format!("{}{more} more files changed", at_least(observed)));
     }
     Invariants {
         read_only_ok: observed.read_only == Ok(true),
@@ -153,6 +155,11 @@ fn invariants(observed: &Observed) -> Invariants {
         details: (!details.is_empty()).then(|| details.join("; ")),
         changed_files: observed.changed.iter().take(MAX_CHANGED).cloned().collect(),
     }
+}
+
+/// Before the number of changed files.
+fn at_least(observed: &Observed) -> &'static str {
+    if observed.changed_cut { "at least " } else { "" }
 }
 
 /// The fallback, if the job says that it has one; an error if that is not so.
@@ -190,7 +197,7 @@ fn mutation(observed: &Observed, invariants: &Invariants) -> Option<Verdict> {
     let what = match &observed.changed[..] {
         [] => "the tree is no longer that of the commit".to_owned(),
         [only] => format!("{only} was changed"),
-        [first, more @ ..] => format!("{first} and {} more were changed", more.len()),
+        [first, more @ ..] => format!("{first} and {}{} more were changed", at_least(observed), more.len()),
     };
     let next =
         "let the job write below $ARTIFACT_DIR and $TMPDIR alone; invariants.changed_files names what it changed";

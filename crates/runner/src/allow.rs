@@ -1,12 +1,13 @@
 //! Adding a repository to the operator's allowlist.
 
 use std::fmt::{self, Write as _};
+use std::io::ErrorKind;
 use std::path::Path;
 
-use allowlist::{GitUrl, Policy};
-use host::Host;
+use allowlist::{GitUrl, Policy, Repo};
+use host::{Host, HostError};
 use outcome::Failure;
-use repo::{Head, Repo};
+use repo::{Head, Repo as WorkRepo};
 use serde::Serialize;
 
 use crate::site::{BUILT_IN_JOBS, JOBS, REPOS, Site, bad_allowlist, trusted};
@@ -37,51 +38,91 @@ pub struct Allowed {
     file: String,
     /// `false` when it was allowed before.
     added: bool,
+    /// What cannot work or is weak about it.
+    warnings: Vec<String>,
 }
 
 impl fmt::Display for Allowed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, url, branches, file, added, .. } = self;
+        let Self { name, url, branches, file, added, warnings, .. } = self;
         let what = if *added { "is allowed" } else { "was allowed before" };
-        write!(f, "{name} {what}: {url}, commits of {} ({file})", branches.join(", "))
+        write!(f, "{name} {what}: {url}, commits of {} ({file})", branches.join(", "))?;
+        warnings.iter().try_for_each(|warning| write!(f, "\nwarning: {warning}"))
     }
 }
 
 /// Adds `wanted` to the site's allowlist of repositories, which is made if it is not there.
 ///
 /// # Errors
-/// Usage, class `bad-url`; refused, class `name-taken`, when the name stands for another repository; those of
-/// [`Site::policy`] and of the machine. The file is as it was then.
+/// Usage, class `bad-url`; refused, class `name-taken`, when the name stands for another repository, and
+/// `allowed-otherwise`, when the repository has another name or other branches than are wanted; not ready, class
+/// `configs-read-only`; those of [`Site::policy`] and of the machine. The file is as it was then.
 pub fn allow(host: &dyn Host, site: &Site, wanted: &Wanted) -> Result<Allowed, Failure> {
     let place = Place::of(&wanted.place)?;
-    let name = wanted.name.clone().unwrap_or_else(|| place.name());
-    let branches = if wanted.branches.is_empty() { vec![place.branch] } else { wanted.branches.clone() };
     let path = site.configs.join(REPOS);
     let before = trusted(host, &path)?.unwrap_or_else(|| EMPTY.into());
     let jobs = trusted(host, &site.configs.join(JOBS))?.unwrap_or_else(|| BUILT_IN_JOBS.into());
     let parse = |repos: &[u8]| Policy::parse(&jobs, repos);
     let policy = parse(&before).map_err(|problems| bad_allowlist(&site.configs, &problems.to_string()))?;
-    let allowed = |name: &str, branches: &[String], added| Allowed {
-        schema: 1,
-        status: outcome::Exit::Done.status(),
-        name: name.to_owned(),
-        url: place.url.as_str().to_owned(),
-        branches: branches.to_vec(),
-        file: path.display().to_string(),
-        added,
-    };
     if let Some((known, repo)) = policy.repos().iter().find(|(_, repo)| repo.url == place.url) {
-        return Ok(allowed(known, &repo.allowed_branches, false));
+        wanted.agrees(known, repo, &path)?;
+        return Ok(Allowed::of(&policy, known, &path, false));
     }
+    let name = wanted.name.clone().unwrap_or_else(|| place.name());
     if policy.repos().contains_key(&name) {
         let reason = format!("`{name}` is the name of another repository in {}", path.display());
         return Err(Failure::refused("name-taken", reason, "choose another: --name NAME"));
     }
+    let branches = if wanted.branches.is_empty() { vec![place.branch] } else { wanted.branches.clone() };
     let mut after = before;
     after.extend_from_slice(entry(&name, &place.url, &branches).as_bytes());
-    parse(&after).map_err(|problems| Failure::usage("bad-repository", problems.to_string(), "mend what is named"))?;
-    host.write_atomic(&path, &after, 0o600)?;
-    Ok(allowed(&name, &branches, true))
+    let policy = parse(&after)
+        .map_err(|problems| Failure::usage("bad-repository", problems.to_string(), "mend what is named"))?;
+    host.write_atomic(&path, &after, 0o600).map_err(|error| unwritable(&site.configs, error))?;
+    Ok(Allowed::of(&policy, &name, &path, true))
+}
+
+impl Wanted {
+    /// Whether a repository is allowed already as it is wanted.
+    fn agrees(&self, known: &str, repo: &Repo, file: &Path) -> Result<(), Failure> {
+        let same_name = self.name.as_ref().is_none_or(|name| name == known);
+        if same_name && self.branches.iter().all(|branch| repo.allowed_branches.contains(branch)) {
+            return Ok(());
+        }
+        let branches = repo.allowed_branches.join(", ");
+        let reason = format!("it is allowed already, as `{known}` and with commits of {branches}");
+        Err(Failure::refused("allowed-otherwise", reason, format!("edit {}", file.display())))
+    }
+}
+
+impl Allowed {
+    /// What `policy` has of the repository `name`.
+    fn of(policy: &Policy, name: &str, file: &Path, added: bool) -> Self {
+        let repo = &policy.repos()[name];
+        let about = format!("repos.{name}: ");
+        let warnings = policy.warnings().into_iter().filter(|warning| warning.starts_with(&about));
+        Self {
+            schema: 1,
+            status: outcome::Exit::Done.status(),
+            name: name.to_owned(),
+            url: repo.url.as_str().to_owned(),
+            branches: repo.allowed_branches.clone(),
+            file: file.display().to_string(),
+            added,
+            warnings: warnings.collect(),
+        }
+    }
+}
+
+/// The machine's own allowlists are found by everyone and root's to change.
+fn unwritable(configs: &Path, error: HostError) -> Failure {
+    match &error {
+        HostError::Io { source, .. } if source.kind() == ErrorKind::PermissionDenied => {
+            let next = format!("be who owns {}, or name a directory of yours: --configs DIR", configs.display());
+            Failure::not_ready("configs-read-only", error.to_string(), next)
+        }
+        _ => error.into(),
+    }
 }
 
 /// The lines of one repository. JSON's strings are basic strings of TOML. A pattern is no default branch.
@@ -106,16 +147,22 @@ struct Place {
 }
 
 impl Place {
-    /// A directory that is there is one of this machine; everything else is a URL.
+    /// A directory that is there, or a path that is plainly one, is of this machine; everything else is a URL.
     fn of(place: &str) -> Result<Self, Failure> {
         // The argument is not repeated: it may hold a password.
         let bad_url =
             |why: String| Failure::usage("bad-url", why, "name a repository's directory, or an ssh or https URL");
-        let Ok(dir) = Path::new(place).canonicalize() else {
-            let url = GitUrl::parse(place).map_err(|error| bad_url(error.to_string()))?;
-            return Ok(Self { url, branch: "main".into() });
+        let dir = match Path::new(place).canonicalize() {
+            Err(error) if place.starts_with(['/', '.']) => {
+                return Err(bad_url(format!("the path leads nowhere: {error}")));
+            }
+            Err(_) => {
+                let url = GitUrl::parse(place).map_err(|error| bad_url(error.to_string()))?;
+                return Ok(Self { url, branch: "main".into() });
+            }
+            Ok(dir) => dir,
         };
-        let repo = Repo::open(&dir)?;
+        let repo = WorkRepo::open(&dir)?;
         let root =
             repo.work_dir().unwrap_or(repo.git_dir()).canonicalize().map_err(|error| bad_url(error.to_string()))?;
         let text = root.to_str().ok_or_else(|| bad_url("its path is not UTF-8".into()))?;

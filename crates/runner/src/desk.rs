@@ -23,6 +23,8 @@ use crate::begun::time;
 const RECORD: &str = "job.json";
 /// The proof of a job whose runner died.
 const DIED: &str = ".died.json";
+/// Where a job without an own root has its things.
+pub(crate) const SCRATCH: &str = ".scratch";
 /// The proof.
 pub const ARTIFACT: &str = "artifact.json";
 /// The proof's SHA-256, as `sha256sum --check` reads it.
@@ -126,6 +128,8 @@ fn bury(host: &dyn Host, dir: &Path) -> Result<bool, Failure> {
     // After a power failure what was written for this case may be gone, or cut short.
     let died = host.read(&dir.join(DIED))?.and_then(|died| Artifact::parse(&died).ok());
     let Some(mut died) = died else { return Ok(false) };
+    // What cannot be removed goes with the job's directory.
+    let _ = fs::remove_dir_all(dir.join(SCRATCH));
     died.finished_at = time(host)?.max(died.started_at);
     died.duration_ms = died.finished_at.as_millis().abs_diff(died.started_at.as_millis());
     finish(host, dir, &died)?;
@@ -189,13 +193,16 @@ mod tests {
     fn j19_a_job_whose_runner_died_is_finished_once() {
         let (host, state) = (Local::new(), TempDir::new().unwrap());
         let desk = Desk::open(state.path(), &record(), &died()).unwrap();
+        let scratch = desk.dir().join(SCRATCH);
+        fs::create_dir_all(scratch.join("tmp/left")).unwrap();
         assert!(sweep(&host, state.path()).unwrap().is_empty(), "its runner lives");
+        assert!(scratch.exists());
         drop(desk);
         let ended = sweep(&host, state.path()).unwrap();
         assert_eq!(ended.iter().map(Id::as_str).collect::<Vec<_>>(), [ID]);
         let artifact = artifact(state.path()).unwrap();
         assert_eq!((artifact.class.as_deref(), artifact.exit_code), (Some("interrupted"), -1));
-        assert!(artifact.finished_at > artifact.started_at);
+        assert!(artifact.finished_at > artifact.started_at && !scratch.exists());
         assert!(sweep(&host, state.path()).unwrap().is_empty());
     }
 

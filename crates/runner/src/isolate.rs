@@ -10,11 +10,18 @@ use sandbox::{Level, Report, Sandbox, SandboxError, Site, Spec};
 
 use crate::perform::Scene;
 
+/// What is not in a tree any more as it was, or is there and was not.
+pub(crate) struct Changed {
+    /// Escaped for show; a bounded number.
+    pub(crate) paths: Vec<String>,
+    /// There are more.
+    pub(crate) cut: bool,
+}
+
 /// What a job ran in and left.
 pub(crate) struct Isolated {
     pub(crate) report: Report,
-    /// What is not in the tree any more as it was, or is there and was not.
-    pub(crate) changed: Vec<String>,
+    pub(crate) changed: Changed,
     /// Where a level without an own root kept its things; gone with this.
     _scratch: Option<Scratch>,
 }
@@ -50,8 +57,9 @@ pub(crate) fn isolate(scene: &Scene<'_>, output: &(dyn Fn(Stream, &[u8]) + Sync)
 
 /// A job on the shared tree, which it could not change: what it changed is in a layer of its own.
 fn shared(report: Report) -> Isolated {
-    let changed = report.changed.iter().map(|change| review_bundle::escape(change.path.as_os_str().as_encoded_bytes()));
-    Isolated { changed: changed.collect(), report, _scratch: None }
+    let paths = report.changed.iter().map(|change| review_bundle::escape(change.path.as_os_str().as_encoded_bytes()));
+    let changed = Changed { paths: paths.collect(), cut: report.changed_cut };
+    Isolated { changed, report, _scratch: None }
 }
 
 /// At a level without an own root `elsewhere` has the tree and an empty directory.

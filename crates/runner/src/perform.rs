@@ -16,8 +16,9 @@ use verdict::Oid;
 use worktree::{Bounds, Cache, Checkout, Evidence, Means, Mirrors, Patience, Pinned, Remote};
 
 use crate::collect::{Caps, collect};
+use crate::desk::SCRATCH;
 use crate::git_dir::GitDir;
-use crate::isolate::{Isolated, isolate};
+use crate::isolate::{Changed, Isolated, isolate};
 use crate::plan::{self, Provided};
 use crate::run::Runner;
 use crate::streams::{Streams, secrets};
@@ -55,7 +56,7 @@ pub(crate) struct Scene<'a> {
     /// Writes the tree into a directory.
     pub(crate) copy: &'a dyn Fn(&Path) -> Result<(), Failure>,
     /// What is in that directory and not in the tree, or not the same.
-    pub(crate) changed: &'a dyn Fn(&Path) -> Result<Vec<String>, Failure>,
+    pub(crate) changed: &'a dyn Fn(&Path) -> Result<Changed, Failure>,
 }
 
 impl Performed {
@@ -67,6 +68,7 @@ impl Performed {
             read_only: unseen(),
             clean_tree: unseen(),
             changed: Vec::new(),
+            changed_cut: false,
             logs: Ok(()),
             collected: Ok(Collected::default()),
             size_cap_meta: None,
@@ -143,12 +145,15 @@ fn in_tree(
     let scene = Scene {
         program: runner.program,
         tree: &root,
-        scratch: &dir.join(".scratch"),
+        scratch: &dir.join(SCRATCH),
         min_level: level(admitted.min_level()),
         cancel: runner.cancel,
         spec: &spec,
         copy: &|dir| Ok(checkout.copy_into(dir)?),
-        changed: &|dir| Ok(checkout.changed(dir)?.iter().map(|path| escape(path)).collect()),
+        changed: &|dir| {
+            let worktree::Changed { paths, cut } = checkout.changed(dir)?;
+            Ok(Changed { paths: paths.iter().map(|path| escape(path)).collect(), cut })
+        },
     };
     let isolated = isolate(&scene, &|stream, bytes| streams.feed(stream, bytes));
     let (logs, written) = match streams.finish() {
@@ -168,14 +173,19 @@ fn in_tree(
     Performed { observed, tree: Some(tree), logs, ran: performed.ran }
 }
 
-/// How the tree was last compared with its commit, and when, such as `sha_recheck 2026-01-31T23:59:59.000Z`.
+/// How the tree was last compared with its commit, and when, such as `sha_recheck 2026-01-31T23:59:59.000Z`; after a
+/// comma, when it was last compared with what was seen then.
 fn verified(evidence: &Evidence) -> String {
     let means = match evidence.means {
         Means::Built => "built",
         Means::ShaRecheck => "sha_recheck",
     };
-    let at = i64::try_from(evidence.verified_at).ok().and_then(|at| Time::from_millis(at.checked_mul(1000)?).ok());
-    at.map_or_else(|| means.to_owned(), |at| format!("{means} {at}"))
+    let at = |means: &str, at: u64| {
+        let at = i64::try_from(at).ok().and_then(|at| Time::from_millis(at.checked_mul(1000)?).ok());
+        at.map_or_else(|| means.to_owned(), |at| format!("{means} {at}"))
+    };
+    let scanned = evidence.ctime_scan_at.map(|scanned| at("ctime_scan", scanned));
+    [at(means, evidence.verified_at)].into_iter().chain(scanned).collect::<Vec<_>>().join(", ")
 }
 
 /// A job that ran: what it left is collected whatever its end.
@@ -191,8 +201,9 @@ fn ended(admitted: &Admitted, dir: &Path, isolated: &Isolated) -> Performed {
     let observed = Observed {
         end: end(report, admitted.job().timeout_sec),
         read_only: Ok(refused_writes(report)),
-        clean_tree: Ok(changed.is_empty()),
-        changed: changed.clone(),
+        clean_tree: Ok(changed.paths.is_empty()),
+        changed: changed.paths.clone(),
+        changed_cut: changed.cut,
         logs: Ok(()),
         collected,
         size_cap_meta,

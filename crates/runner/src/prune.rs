@@ -34,26 +34,36 @@ pub struct Removed {
     quarantined: usize,
     /// Checkouts that were never finished.
     unfinished: usize,
+    /// Idle checkouts that are as they were; all of them, where this is told.
+    scanned: usize,
 }
 
 impl fmt::Display for Removed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { jobs, mirrors, repacked, pins, quarantined, unfinished, .. } = self;
+        let Self { jobs, mirrors, repacked, pins, quarantined, unfinished, scanned, .. } = self;
         write!(f, "removed {jobs} jobs, {mirrors} mirrors, {pins} pins, {quarantined} checkouts in quarantine and ")?;
-        write!(f, "{unfinished} unfinished ones; repacked {repacked} mirrors")
+        write!(f, "{unfinished} unfinished ones; repacked {repacked} mirrors; {scanned} checkouts are as they were")
     }
 }
 
-/// Removes what is older than `age`, or was not used for so long.
+/// Removes what is older than `age`, or was not used for so long, and compares the checkouts that nobody uses with what
+/// was last seen of them.
 ///
 /// # Errors
-/// Those of [`Site::policy`] and of the machine; git's, when a mirror cannot be packed.
+/// Those of [`Site::policy`] and of the machine; git's, when a mirror cannot be packed; refused, class
+/// `mutation-detected`, when a checkout was changed: everything was done then all the same.
 pub fn prune(host: &dyn Host, site: &Site, age: Duration) -> Result<Removed, Failure> {
     let policy = site.policy(host)?;
     sweep(host, &site.state)?;
     let jobs = prune_jobs(host, &site.state, age)?;
     let urls: Vec<&str> = policy.repos().values().map(|repo| repo.url.as_str()).collect();
     let pruned = worktree::prune(host, &site.state, &urls, age)?;
+    if pruned.scanned.mutated > 0 {
+        let quarantine = site.state.join("quarantine");
+        let reason =
+            format!("{} idle checkouts were changed; they are in {} now", pruned.scanned.mutated, quarantine.display());
+        return Err(Failure::refused("mutation-detected", reason, "find out what changed them; jobs get new ones"));
+    }
     Ok(Removed {
         schema: 1,
         status: Exit::Done.status(),
@@ -63,6 +73,7 @@ pub fn prune(host: &dyn Host, site: &Site, age: Duration) -> Result<Removed, Fai
         pins: pruned.pins,
         quarantined: pruned.quarantined,
         unfinished: pruned.unfinished,
+        scanned: pruned.scanned.same,
     })
 }
 

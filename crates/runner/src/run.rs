@@ -47,12 +47,14 @@ pub struct Finished {
 
 impl fmt::Display for Finished {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Artifact { job_type, repo_name, sha, status, duration_ms, level, class, reason, next, .. } = &self.artifact;
+        let Artifact { job_type, repo_name, sha, status, duration_ms, level, class, reason, next, warnings, .. } =
+            &self.artifact;
         let level = level.map(|level| format!(" at {level:?}")).unwrap_or_default();
         writeln!(f, "{job_type} on {repo_name} {}: {} after {duration_ms} ms{level}", &sha[..12], status.as_str())?;
         if let (Some(class), Some(reason), Some(next)) = (class, reason, next) {
             writeln!(f, "{class}: {reason}\nnext: {next}")?;
         }
+        warnings.iter().try_for_each(|warning| writeln!(f, "warning: {warning}"))?;
         write!(f, "{}", self.artifact_dir.join(crate::desk::ARTIFACT).display())
     }
 }

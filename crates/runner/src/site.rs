@@ -17,7 +17,7 @@ const MACHINE: &str = "/etc/ai-ops-runner";
 /// Of both the user's configuration and state directory.
 const OWN: &str = "ai-ops-runner";
 
-/// The two directories of a runner.
+/// The two directories of a runner, as absolute paths.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Site {
     /// Of the allowlists.
@@ -38,18 +38,16 @@ impl Site {
             let reason = "neither HOME nor an XDG directory is set";
             Failure::not_ready("no-home", reason, format!("set HOME, or name the directory: {option} DIR"))
         };
-        let absolute = |name: &str| host.env(name).map(PathBuf::from).filter(|path| path.is_absolute());
-        let state = state
-            .or_else(|| absolute("STATE_DIRECTORY"))
-            .or_else(|| Some(state_dir(host)?.join(OWN)))
-            .ok_or_else(|| no_home("--state"))?;
+        let unit = host.env("STATE_DIRECTORY").map(PathBuf::from).filter(|path| path.is_absolute());
+        let state = state.or(unit).or_else(|| Some(state_dir(host)?.join(OWN))).ok_or_else(|| no_home("--state"))?;
         let configs = match configs {
             Some(configs) => configs,
             None => {
                 own_or_machine(host, config_dir(host).map(|dir| dir.join(OWN)))?.ok_or_else(|| no_home("--configs"))?
             }
         };
-        Ok(Self { configs, state })
+        let absolute = |path: PathBuf| std::path::absolute(&path).map_err(HostError::io(path));
+        Ok(Self { configs: absolute(configs)?, state: absolute(state)? })
     }
 
     /// What is allowed here.
@@ -89,18 +87,16 @@ fn own_or_machine(host: &dyn Host, own: Option<PathBuf>) -> Result<Option<PathBu
 /// Not ready, class `config-unsafe`, when anyone but root and this user could have written it.
 pub(crate) fn trusted(host: &dyn Host, path: &Path) -> Result<Option<Vec<u8>>, Failure> {
     let Some(stat) = host.stat(path)? else { return Ok(None) };
-    let unsafe_for = |why: &str| {
-        let next = format!("a regular file of root or yours: chmod go-w {}", path.display());
-        Failure::not_ready("config-unsafe", format!("{} {why}", path.display()), next)
-    };
+    let at = path.display();
+    let unsafe_for = |why: &str, next: String| Err(Failure::not_ready("config-unsafe", format!("{at} {why}"), next));
     if stat.kind != Kind::File {
-        return Err(unsafe_for("is no regular file"));
+        return unsafe_for("is no regular file", "put the file itself in its place".into());
     }
     if stat.uid != 0 && stat.uid != host.uid() {
-        return Err(unsafe_for("belongs to another user"));
+        return unsafe_for("belongs to another user", format!("read it, then make it root's or yours: chown {at}"));
     }
     if stat.mode & 0o022 != 0 {
-        return Err(unsafe_for("can be written by others"));
+        return unsafe_for("can be written by others", format!("read it, then keep them out: chmod go-w {at}"));
     }
     Ok(host.read(path)?)
 }

@@ -79,21 +79,21 @@ fn pieces(objects: &Objects, listing: &Listing) -> Vec<(usize, Vec<usize>)> {
     pieces
 }
 
-/// Does the work of every number below `count`, each thread with objects of its own. After an error no more is begun.
-pub(crate) fn in_threads<T: Send>(
+/// Does the work of every number below `count`, each thread with a `means` of its own. After an error no more is begun.
+pub(crate) fn in_threads<M: Clone + Send, T: Send>(
     count: usize,
-    objects: &Objects,
-    work: impl Fn(&Objects, usize) -> Result<T, WorktreeError> + Sync,
+    means: &M,
+    work: impl Fn(&M, usize) -> Result<T, WorktreeError> + Sync,
 ) -> Result<Vec<T>, WorktreeError> {
     let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
-    let run = |objects: Objects| {
+    let run = |means: M| {
         let mut done = Vec::new();
         while !stop.load(Ordering::Relaxed) {
             let number = next.fetch_add(1, Ordering::Relaxed);
             if number >= count {
                 break;
             }
-            match work(&objects, number) {
+            match work(&means, number) {
                 Ok(result) => done.push(result),
                 Err(error) => {
                     stop.store(true, Ordering::Relaxed);
@@ -107,8 +107,8 @@ pub(crate) fn in_threads<T: Send>(
         let run = &run;
         let threads: Vec<_> = (0..THREADS)
             .map(|_| {
-                let objects = objects.clone();
-                scope.spawn(move || run(objects))
+                let means = means.clone();
+                scope.spawn(move || run(means))
             })
             .collect();
         threads.into_iter().map(|thread| thread.join().expect("no piece of work panics")).collect::<Vec<_>>()

@@ -24,12 +24,14 @@ use crate::meta::{Evidence, Means, Meta, seconds};
 use crate::patch::{NotPatched, Patch};
 use crate::pinned::Pinned;
 use crate::template::{make_dir, remove};
-use crate::verify::{By, Expected, GIT_FILE};
+use crate::verify::{By, Expected, Found, GIT_FILE};
 
 /// A slot that differs in more is not patched: writing the tree anew takes about as long.
 const NEAR: usize = 2_000;
 /// So many slots are compared with a tree, those that were used last.
 const CANDIDATES: usize = 4;
+/// So many paths of a slot that was changed are told.
+const TOLD: usize = 50;
 /// So often a slot that was taken away while it was waited for is made again.
 const TRIES: usize = 16;
 
@@ -40,6 +42,15 @@ pub struct Bounds {
     pub slots: usize,
     /// The most bytes of files, where they are bounded too.
     pub bytes: Option<u64>,
+}
+
+/// What became of the idle slots that were looked at.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Scanned {
+    /// As they were.
+    pub same: usize,
+    /// Changed, and put away.
+    pub mutated: usize,
 }
 
 /// The shared checkouts of one state directory.
@@ -225,16 +236,7 @@ impl<'a> Cache<'a> {
     /// Hashes every file of a slot and notes that.
     pub(crate) fn verify(&self, slot: &Slot, objects: &Objects, mirror: &str) -> Result<Evidence, WorktreeError> {
         let listing = Listing::of_tree(objects, &objects.parse(&slot.tree)?, &self.patience)?;
-        let expected = Expected { listing: &listing, by: By::Content, git_file: true };
-        let found = match expected.compare(objects, &slot.root(), &self.patience) {
-            Err(WorktreeError::Io { path, source }) if source.kind() == std::io::ErrorKind::NotFound => {
-                return Err(self.put_away(&slot.tree, &slot.dir, &[path.into_os_string().into_encoded_bytes()])?);
-            }
-            found => found?,
-        };
-        if !found.differs.is_empty() {
-            return Err(self.put_away(&slot.tree, &slot.dir, &found.differs)?);
-        }
+        let found = self.compared(slot, &listing, &By::content(objects))?;
         let index = index::of(&listing.items, &found.seen, slot.id_len());
         if std::fs::read(slot.index()).ok().as_ref() != Some(&index) {
             let beside = slot.dir.join(format!("index.new-{}", self.host.random_hex(4)));
@@ -250,18 +252,57 @@ impl<'a> Cache<'a> {
 
     /// Compares a slot with what was seen when it was last verified; hashes it where that is not known.
     pub(crate) fn ctime_scan(&self, slot: &Slot, objects: &Objects, mirror: &str) -> Result<Evidence, WorktreeError> {
+        match self.scanned(slot)? {
+            Some(evidence) => Ok(evidence),
+            None => self.verify(slot, objects, mirror),
+        }
+    }
+
+    /// The same; `None` where that is not known.
+    fn scanned(&self, slot: &Slot) -> Result<Option<Evidence>, WorktreeError> {
         let (meta, index) = (Meta::read(&slot.dir, &slot.tree), Index::read(&slot.index(), slot.id_len()));
-        let (Some(mut meta), Some(index)) = (meta, index) else { return self.verify(slot, objects, mirror) };
+        let (Some(mut meta), Some(index)) = (meta, index) else { return Ok(None) };
         let listing = Listing::of(index.items());
         let seen: Vec<_> = (0..index.len()).map(|number| index.seen(number)).collect();
-        let expected = Expected { listing: &listing, by: By::Seen(&seen), git_file: true };
-        let found = expected.compare(objects, &slot.root(), &self.patience)?;
-        if !found.differs.is_empty() {
-            return Err(self.put_away(&slot.tree, &slot.dir, &found.differs)?);
-        }
+        self.compared(slot, &listing, &By::Seen(&seen))?;
         meta.evidence.ctime_scan_at = Some(seconds(self.host.now()));
         self.host.write_atomic(&slot.dir.join("meta.json"), &meta.json(), 0o600)?;
-        Ok(meta.evidence)
+        Ok(Some(meta.evidence))
+    }
+
+    /// Compares every idle slot with what was seen when it was last verified, and puts away what is another. One of
+    /// which that is not known is hashed before its next use.
+    ///
+    /// # Errors
+    /// [`WorktreeError::Io`]; [`WorktreeError::Cancelled`].
+    pub fn scan(&self) -> Result<Scanned, WorktreeError> {
+        let mut all = Scanned::default();
+        for (_, slot) in self.slots()? {
+            let Some(_lock) = Lock::take(&slot.lock, Hold::Exclusive)? else { continue };
+            if !slot.dir.exists() {
+                remove(&slot.lock)?;
+                continue;
+            }
+            match self.scanned(&slot) {
+                Ok(scanned) => all.same += usize::from(scanned.is_some()),
+                Err(WorktreeError::MutationDetected { .. }) => all.mutated += 1,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(all)
+    }
+
+    /// Compares a slot with what it has to be, and puts it away if it is another.
+    fn compared(&self, slot: &Slot, listing: &Listing, by: &By<'_>) -> Result<Found, WorktreeError> {
+        let expected = Expected { listing, git_file: true };
+        let differs = match expected.compare(by, &slot.root(), &self.patience) {
+            Err(WorktreeError::Io { path, source }) if source.kind() == std::io::ErrorKind::NotFound => {
+                vec![path.into_os_string().into_encoded_bytes()]
+            }
+            Ok(found) if !found.differs.is_empty() => found.differs,
+            found => return found,
+        };
+        Err(self.put_away(&slot.tree, &slot.dir, &differs)?)
     }
 
     /// Takes a directory that was changed out of use. Who has it still sees it; nobody gets it any more.
@@ -276,7 +317,7 @@ impl<'a> Cache<'a> {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             renamed => renamed.map_err(WorktreeError::io(dir))?,
         }
-        let paths = paths.iter().map(|path| review_bundle::escape(path)).collect();
+        let paths = paths.iter().take(TOLD).map(|path| review_bundle::escape(path)).collect();
         Ok(WorktreeError::MutationDetected { tree: tree.clone(), paths, quarantine })
     }
 

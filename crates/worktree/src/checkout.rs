@@ -36,6 +36,15 @@ impl Made {
     }
 }
 
+/// How a directory differs from a tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changed {
+    /// Raw paths, sorted; a bounded number.
+    pub paths: Vec<Vec<u8>>,
+    /// There are more.
+    pub cut: bool,
+}
+
 /// The files of a tree, shared and to be read only. Once it is dropped the cache goes back to its bounds.
 pub struct Checkout<'a> {
     pub(crate) cache: Cache<'a>,
@@ -105,13 +114,14 @@ impl Checkout<'_> {
         build(&self.objects, &self.listing()?, dir, &self.cache.patience).map(drop)
     }
 
-    /// The raw paths, sorted and a bounded number, of what is in `dir` and not so in the tree, or the other way round.
+    /// What is in `dir` and not so in the tree, or the other way round.
     ///
     /// # Errors
     /// [`WorktreeError::Io`]; those of reading objects.
-    pub fn changed(&self, dir: &Path) -> Result<Vec<Vec<u8>>, WorktreeError> {
-        let expected = Expected { listing: &self.listing()?, by: By::Content, git_file: false };
-        Ok(expected.compare(&self.objects, dir, &self.cache.patience)?.differs)
+    pub fn changed(&self, dir: &Path) -> Result<Changed, WorktreeError> {
+        let expected = Expected { listing: &self.listing()?, git_file: false };
+        let found = expected.compare(&By::content(&self.objects), dir, &self.cache.patience)?;
+        Ok(Changed { paths: found.differs, cut: found.cut })
     }
 
     fn listing(&self) -> Result<Listing, WorktreeError> {

@@ -32,8 +32,8 @@ mod prune;
 mod template;
 mod verify;
 
-pub use cache::{Bounds, Cache};
-pub use checkout::{Checkout, Made};
+pub use cache::{Bounds, Cache, Scanned};
+pub use checkout::{Changed, Checkout, Made};
 pub use error::WorktreeError;
 pub use fetch::Remote;
 pub use lock::Patience;

@@ -1,5 +1,5 @@
-//! What a timer removes: mirrors nobody uses, checkouts that were put away, what crashed builds left; and the packs of
-//! many fetches made one.
+//! What a timer does: mirrors nobody uses, checkouts that were put away and what crashed builds left are removed, the
+//! packs of many fetches made one, and idle checkouts compared with what was last seen of them.
 //!
 //! **Invariant:** a mirror that is in use or in the allowlist stays, and so does every commit that a ref or a pin names.
 
@@ -10,9 +10,10 @@ use std::time::{Duration, SystemTime};
 use host::Host;
 
 use crate::building::sweep;
+use crate::cache::{Bounds, Cache, Scanned};
 use crate::error::WorktreeError;
 use crate::fetch::git;
-use crate::lock::{Hold, Lock, last_use};
+use crate::lock::{Hold, Lock, Patience, last_use};
 use crate::mirror::{Place, name};
 use crate::template::{Format, remove};
 
@@ -35,10 +36,12 @@ pub struct Pruned {
     pub quarantined: usize,
     /// How many unfinished builds were removed.
     pub unfinished: usize,
+    /// The idle checkouts.
+    pub scanned: Scanned,
 }
 
 /// Removes from `state` what was not used for the time `unused`, but no mirror of one of `urls`, the canonical URLs of
-/// the allowlist.
+/// the allowlist; and puts away checkouts that changed while nobody used them.
 ///
 /// # Errors
 /// [`WorktreeError::Io`]; [`WorktreeError::Fetch`] when git cannot pack a mirror.
@@ -55,7 +58,11 @@ pub fn prune(host: &dyn Host, state: &Path, urls: &[&str], unused: Duration) -> 
         }
     }
     let trees = state.join("trees");
-    prune.pruned.unfinished = if trees.is_dir() { sweep(&trees)? } else { 0 };
+    if trees.is_dir() {
+        prune.pruned.unfinished = sweep(&trees)?;
+        let all = Bounds { slots: usize::MAX, bytes: None };
+        prune.pruned.scanned = Cache::open(host, state, all, Patience::default())?.scan()?;
+    }
     Ok(prune.pruned)
 }
 

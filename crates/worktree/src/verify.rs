@@ -15,18 +15,24 @@ use crate::files::{Seen, content, descend, names, open_root, shown};
 use crate::listing::{EXECUTABLE, Item, LINK, Listing, SUBMODULE, name};
 use crate::lock::Patience;
 
-/// So many paths are told of what differs.
-const TOLD: usize = 50;
+/// So many paths are told of what differs: more than are shown of what a job changed.
+const TOLD: usize = 2_000;
 /// What is in the file `.git` at the root of a shared checkout: where a job finds its git directory.
 pub(crate) const GIT_FILE: &[u8] = b"gitdir: /git\n";
 
 /// By what a file is compared.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) enum By<'a> {
     /// Its bytes are hashed.
-    Content,
+    Content(Box<Objects>),
     /// What was last seen of each item.
     Seen(&'a [Seen]),
+}
+
+impl By<'_> {
+    pub(crate) fn content(objects: &Objects) -> Self {
+        Self::Content(Box::new(objects.clone()))
+    }
 }
 
 /// What a comparison found.
@@ -34,6 +40,8 @@ pub(crate) enum By<'a> {
 pub(crate) struct Found {
     /// Raw paths of what differs, sorted; a bounded number.
     pub(crate) differs: Vec<Vec<u8>>,
+    /// There are more.
+    pub(crate) cut: bool,
     /// What was seen of each item, where nothing differs.
     pub(crate) seen: Vec<Seen>,
 }
@@ -41,31 +49,32 @@ pub(crate) struct Found {
 /// What has to be in a directory.
 pub(crate) struct Expected<'a> {
     pub(crate) listing: &'a Listing,
-    pub(crate) by: By<'a>,
     /// Whether the root has a file `.git`, as shared checkouts have.
     pub(crate) git_file: bool,
 }
 
 impl Expected<'_> {
     /// Compares the directory at `root`, with two threads.
-    pub(crate) fn compare(&self, objects: &Objects, root: &Path, patience: &Patience) -> Result<Found, WorktreeError> {
+    pub(crate) fn compare(&self, by: &By<'_>, root: &Path, patience: &Patience) -> Result<Found, WorktreeError> {
         let root = open_root(root)?;
-        let compared = in_threads(self.listing.directories.len(), objects, |objects, number| {
+        let compared = in_threads(self.listing.directories.len(), by, |by, number| {
             patience.check()?;
-            self.directory(objects, &root, number)
+            self.directory(by, &root, number)
         })?;
-        let mut found = Found { differs: Vec::new(), seen: vec![Seen::default(); self.listing.items.len()] };
+        let seen = vec![Seen::default(); self.listing.items.len()];
+        let mut found = Found { differs: Vec::new(), cut: false, seen };
         for one in compared {
             found.differs.extend(one.differs);
             one.seen.into_iter().for_each(|(item, seen)| found.seen[item] = seen);
         }
         found.differs.sort_unstable();
         found.differs.dedup();
+        found.cut = found.differs.len() > TOLD;
         found.differs.truncate(TOLD);
         Ok(found)
     }
 
-    fn directory(&self, objects: &Objects, root: &OwnedFd, number: usize) -> Result<One, WorktreeError> {
+    fn directory(&self, by: &By<'_>, root: &OwnedFd, number: usize) -> Result<One, WorktreeError> {
         let directory = &self.listing.directories[number];
         let mut one = One::default();
         let dir = match descend(root, &directory.path) {
@@ -85,14 +94,14 @@ impl Expected<'_> {
         known.extend(git_file.then_some(&b".git"[..]));
         known.sort_unstable();
         let more = names(&dir).map_err(failed)?.into_iter().filter(|name| known.binary_search(&&name[..]).is_err());
-        one.differs.extend(more.take(TOLD).map(|name| joined(&directory.path, &name)));
+        one.differs.extend(more.take(TOLD + 1).map(|name| joined(&directory.path, &name)));
         if git_file && content(&dir, b".git", GIT_FILE.len() as u64).ok().flatten().as_deref() != Some(GIT_FILE) {
             one.differs.push(b".git".to_vec());
         }
         for number in &directory.items {
             let item = &self.listing.items[*number];
-            let same = match self.by {
-                By::Content => same_content(objects, &dir, item),
+            let same = match by {
+                By::Content(objects) => same_content(objects, &dir, item),
                 By::Seen(seen) => same_seen(&dir, item, &seen[*number]),
             };
             match same.map_err(WorktreeError::io(shown(&item.path)))? {

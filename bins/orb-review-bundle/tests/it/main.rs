@@ -203,6 +203,7 @@ fn concluded(out: &Path) -> job::Conclusion {
         read_only: Ok(true),
         clean_tree: Ok(true),
         changed: vec![],
+        changed_cut: false,
         logs: Ok(()),
         size_cap_meta: fs::read(kept.join("size_cap_meta.json")).ok(),
         collected: Ok(collected),

@@ -78,8 +78,13 @@ fn an_allowlist_that_others_can_write_decides_nothing() {
 #[test]
 fn a_repository_is_allowed_once_and_a_name_means_one() {
     let stage = Stage::new(HELLO);
-    let said = stage.runner(&["allow", "../project/.", "--name", "other"]);
+    let said = stage.runner(&["allow", "../project/.", "--branch", "main"]);
     assert!(said.stdout.starts_with("project was allowed before: "), "{}", said.stdout);
+    for otherwise in [["--name", "other"], ["--branch", "other"]] {
+        let said = stage.runner(&[&["allow", "."][..], &otherwise].concat());
+        assert_eq!((said.code, said.stdout.as_str()), (Some(1), ""));
+        assert!(said.stderr.starts_with("allowed-otherwise: it is allowed already, as `project`"), "{}", said.stderr);
+    }
     let said = stage.runner(&["allow", "git@github.com:me/project.git"]);
     assert_eq!(said.code, Some(1));
     assert!(said.stderr.starts_with("name-taken: "), "{}", said.stderr);
@@ -94,6 +99,7 @@ fn a_repository_is_allowed_once_and_a_name_means_one() {
         "main",
     ]);
     assert_eq!(said.code, Some(0), "{}", said.stderr);
+    assert!(said.stdout.contains("\nwarning: repos.theirs: has no ssh_host_keys: "), "{}", said.stdout);
     let written = fs::read_to_string(stage.path("configs/repo_allowlist.toml")).unwrap();
     assert_snapshot!(written.replace(stage.path("").to_str().unwrap(), "/stage/"), @r#"
     # The repositories that jobs may run on: runner allow DIR-OR-URL
@@ -112,6 +118,38 @@ fn a_repository_is_allowed_once_and_a_name_means_one() {
     let said = stage.runner(&["allow", "ext::sh -c id"]);
     assert_eq!(said.code, Some(2));
     assert!(said.stderr.starts_with("bad-url: "), "{}", said.stderr);
+    let said = stage.runner(&["allow", "/no/such/directory"]);
+    assert!(said.stderr.starts_with("bad-url: the path leads nowhere: No such file"), "{}", said.stderr);
+}
+
+#[test]
+fn allowlists_of_somebody_else_are_not_changed_and_what_to_do_is_said() {
+    let stage = Stage::by(As::Nobody, HELLO);
+    let before = fs::read(stage.path("configs/repo_allowlist.toml")).unwrap();
+    fs::set_permissions(stage.path("configs"), fs::Permissions::from_mode(0o555)).unwrap();
+    let said = stage.runner(&["allow", "https://example.com/other"]);
+    assert_eq!(said.code, Some(3));
+    assert!(said.stderr.starts_with("configs-read-only: ") && said.stderr.contains("--configs DIR"), "{}", said.stderr);
+    assert_eq!(fs::read(stage.path("configs/repo_allowlist.toml")).unwrap(), before);
+}
+
+#[test]
+fn a_bind_that_is_not_there_is_said_so() {
+    let stage = Stage::new("[jobs.bound]\nargv = [\"true\"]\ntimeout_sec = 60\nbinds = [\"/opt/no-such-tool\"]\n");
+    assert_eq!(stage.job("bound").code, Some(3));
+    assert_snapshot!(told(&stage.newest()), @"error -1 bind-missing: /opt/no-such-tool: No such file or directory (os error 2)");
+}
+
+#[test]
+fn a_state_directory_that_is_named_relative_to_here_is_told_in_full() {
+    let stage = Stage::new(HELLO);
+    let mut command = std::process::Command::new(stage.program());
+    command.current_dir(stage.path("")).env("HOME", stage.path("home"));
+    command.args(["run", "hello", "--repo", "project", "--sha", &stage.head(), "--json"]);
+    let said = command.args(["--configs", "configs", "--state", "other"]).output().unwrap();
+    let finished: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
+    let dir = std::path::Path::new(finished["artifact_dir"].as_str().unwrap());
+    assert!(dir.starts_with(stage.path("other/jobs")), "{}", dir.display());
 }
 
 #[test]

@@ -100,6 +100,26 @@ fn fifty_jobs_of_many_commits_leave_three_trees_at_most() {
 }
 
 #[test]
+fn j11_a_checkout_that_changed_while_nobody_used_it_is_put_away_by_the_timer() {
+    let stage = Stage::new("[jobs.read]\nargv = [\"cat\", \"README.md\"]\ntimeout_sec = 60\n");
+    stage.job("read");
+    let slot = fs::read_dir(stage.path("state/trees")).unwrap().map(|entry| entry.unwrap().path());
+    let slot = slot.into_iter().find(|path| path.is_dir()).unwrap();
+    fs::write(slot.join("tree/README.md"), "READ ME\n").unwrap();
+    let said = stage.runner(&["prune"]);
+    assert_eq!((said.code, said.stdout.as_str()), (Some(1), ""));
+    assert!(
+        said.stderr.starts_with("mutation-detected: 1 idle checkouts were changed; they are in "),
+        "{}",
+        said.stderr
+    );
+    assert!(!slot.exists());
+    assert_eq!(fs::read_dir(stage.path("state/quarantine")).unwrap().count(), 1);
+    assert_eq!(stage.job("read").stdout, "read me\n");
+    assert_eq!(stage.runner(&["prune"]).code, Some(0));
+}
+
+#[test]
 fn j21_what_is_old_is_removed_and_what_runs_or_is_allowed_stays() {
     let stage = Stage::new("[jobs.hello]\nargv = [\"echo\", \"hello\"]\ntimeout_sec = 60\n");
     stage.job("hello");
@@ -107,11 +127,13 @@ fn j21_what_is_old_is_removed_and_what_runs_or_is_allowed_stays() {
     fs::create_dir(&old).unwrap();
     fs::create_dir(stage.path("state/jobs/something-else")).unwrap();
     let said = stage.runner(&["prune", "--days", "30"]);
-    assert_snapshot!(said.stdout, @"removed 1 jobs, 0 mirrors, 0 pins, 0 checkouts in quarantine and 0 unfinished ones; repacked 0 mirrors");
+    assert_snapshot!(said.stdout, @"removed 1 jobs, 0 mirrors, 0 pins, 0 checkouts in quarantine and 0 unfinished ones; repacked 0 mirrors; 1 checkouts are as they were");
+    let verified = stage.artifact("hello")["tree"]["verified"].as_str().unwrap().to_owned();
+    assert!(verified.starts_with("built 20") && verified.contains("Z, ctime_scan 20"), "{verified}");
     assert!(!old.exists());
-    assert_eq!(stage.job_dirs().len(), 2);
+    assert_eq!(stage.job_dirs().len(), 3);
     fs::write(stage.path("configs/repo_allowlist.toml"), "schema = 1\n").unwrap();
     let said = stage.runner(&["prune", "--days", "0", "--json"]);
     let removed: serde_json::Value = serde_json::from_str(&said.stdout).unwrap();
-    assert_eq!((&removed["jobs"], &removed["mirrors"]), (&1.into(), &1.into()), "{}", said.stderr);
+    assert_eq!((&removed["jobs"], &removed["mirrors"]), (&2.into(), &1.into()), "{}", said.stderr);
 }

@@ -9,6 +9,7 @@ fn good() -> Observed {
         read_only: Ok(true),
         clean_tree: Ok(true),
         changed: vec![],
+        changed_cut: false,
         logs: Ok(()),
         collected: Ok(Collected::default()),
         size_cap_meta: None,
@@ -144,6 +145,9 @@ fn j11_at_most_1000_changed_files_are_told_and_how_many_more() {
     let c = conclude(&Observed { changed: (0..1500).map(|n| n.to_string()).collect(), ..good() });
     assert_eq!(c.invariants.changed_files.len(), 1000);
     assert_eq!(c.invariants.details.unwrap(), "500 more files changed");
+    let c = conclude(&Observed { changed: (0..1500).map(|n| n.to_string()).collect(), changed_cut: true, ..good() });
+    assert_eq!(c.invariants.details.unwrap(), "at least 500 more files changed");
+    assert_eq!(c.why.unwrap().reason, "0 and at least 1499 more were changed");
 }
 
 #[test]

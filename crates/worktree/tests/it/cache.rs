@@ -177,11 +177,17 @@ fn a_copy_of_ones_own_shows_what_was_changed_in_it() {
     let checkout = lab.checkout(&sha).unwrap();
     let copy = lab.f.dir().join("copy");
     checkout.copy_into(&copy).unwrap();
-    assert!(checkout.changed(&copy).unwrap().is_empty());
+    assert!(checkout.changed(&copy).unwrap().paths.is_empty());
     std::fs::write(copy.join("dir1/sub/new"), "x").unwrap();
     std::fs::remove_file(copy.join("run.sh")).unwrap();
     std::fs::set_permissions(copy.join("crlf.txt"), PermissionsExt::from_mode(0o600)).unwrap();
     let changed = checkout.changed(&copy).unwrap();
-    assert_eq!(changed, [&b"crlf.txt"[..], b"dir1/sub/new", b"run.sh"]);
+    assert_eq!(changed.paths, [&b"crlf.txt"[..], b"dir1/sub/new", b"run.sh"]);
+    assert!(!changed.cut);
+    for number in 0..3000 {
+        std::fs::write(copy.join(format!("dir1/{number}")), "").unwrap();
+    }
+    let changed = checkout.changed(&copy).unwrap();
+    assert!(changed.cut && changed.paths.len() == 2000);
     assert!(checkout.copy_into(&copy).is_err());
 }

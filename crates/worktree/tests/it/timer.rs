@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::time::{Duration, SystemTime};
 
-use worktree::{Pruned, prune};
+use worktree::{Pruned, Scanned, prune};
 
 use crate::lab::Lab;
 
@@ -84,4 +84,26 @@ fn many_packs_become_one_and_what_was_pinned_stays() {
     assert!(!lab.mirror().join("objects/pack/tmp_pack_x").exists());
     lab.f.git_in(&lab.mirror(), &["cat-file", "-e", lost.as_str()]);
     lab.checkout(&lab.f.id("HEAD")).unwrap().verify().unwrap();
+}
+
+#[test]
+fn j11_idle_checkouts_are_compared_and_those_in_use_are_left_alone() {
+    let lab = Lab::new();
+    let first = lab.checkout(&lab.f.id("HEAD")).unwrap();
+    let root = first.root();
+    std::fs::write(root.join("new"), "").unwrap();
+    let scan = || prune(&lab.host, &lab.state(), &[&lab.url()], WEEK).unwrap().scanned;
+    assert_eq!(scan(), Scanned::default(), "it is in use");
+    drop(first);
+    assert_eq!(scan(), Scanned { same: 0, mutated: 1 });
+    assert!(!root.exists());
+    drop(lab.checkout(&lab.f.id("HEAD")).unwrap());
+    assert_eq!(scan(), Scanned { same: 1, mutated: 0 });
+    // Of what is known nothing of, nothing can be said.
+    std::fs::remove_file(root.with_file_name("meta.json")).unwrap();
+    assert_eq!(scan(), Scanned::default());
+    assert!(root.exists());
+    drop(lab.checkout(&lab.f.id("HEAD")).unwrap());
+    std::fs::remove_dir_all(&root).unwrap();
+    assert_eq!(scan(), Scanned { same: 0, mutated: 1 });
 }
