@@ -80,11 +80,11 @@ fn pieces(objects: &Objects, listing: &Listing) -> Vec<(usize, Vec<usize>)> {
 }
 
 /// Does the work of every number below `count`, each thread with a `means` of its own. After an error no more is begun.
-pub(crate) fn in_threads<M: Clone + Send, T: Send>(
+pub(crate) fn in_threads<M: Clone + Send, T: Send, E: Send>(
     count: usize,
     means: &M,
-    work: impl Fn(&M, usize) -> Result<T, WorktreeError> + Sync,
-) -> Result<Vec<T>, WorktreeError> {
+    work: impl Fn(&M, usize) -> Result<T, E> + Sync,
+) -> Result<Vec<T>, E> {
     let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
     let run = |means: M| {
         let mut done = Vec::new();

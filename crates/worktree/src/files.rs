@@ -9,7 +9,10 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use repo::Objects;
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat, fchmod, fstat, mkdirat, openat, statat, symlinkat};
+use rustix::fs::{
+    AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, fchmod, fstat, mkdirat, openat, openat2, statat,
+    symlinkat,
+};
 use rustix::io::Errno;
 
 use crate::error::WorktreeError;
@@ -54,18 +57,20 @@ pub(crate) fn open_root(path: &Path) -> Result<OwnedFd, WorktreeError> {
 
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-/// Opens a directory below `root`, one component after the other.
+/// Opens a directory below `root`, none of whose components is a link.
 pub(crate) fn descend(root: &OwnedFd, path: &[u8]) -> Result<OwnedFd, Errno> {
-    let mut at = openat(root, ".", DIRECTORY, Mode::empty())?;
-    for name in path.split(|byte| *byte == b'/').filter(|name| !name.is_empty()) {
-        at = openat(&at, name, DIRECTORY, Mode::empty())?;
-    }
-    Ok(at)
+    let path = Some(path.strip_suffix(b"/").unwrap_or(path)).filter(|path| !path.is_empty()).unwrap_or(b".");
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    openat2(root, path, DIRECTORY, Mode::empty(), resolve)
 }
 
 /// The same, but directories that are not there are made.
 pub(crate) fn descend_or_make(root: &OwnedFd, path: &[u8]) -> Result<OwnedFd, Errno> {
-    let mut at = openat(root, ".", DIRECTORY, Mode::empty())?;
+    match descend(root, path) {
+        Err(Errno::NOENT) => {}
+        opened => return opened,
+    }
+    let mut at = descend(root, b"")?;
     for name in path.split(|byte| *byte == b'/').filter(|name| !name.is_empty()) {
         at = match openat(&at, name, DIRECTORY, Mode::empty()) {
             Err(Errno::NOENT) => make_and_open(&at, name)?,

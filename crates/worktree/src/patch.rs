@@ -10,6 +10,7 @@ use repo::{Change, Objects, Side};
 use rustix::fs::{AtFlags, unlinkat};
 use rustix::io::Errno;
 
+use crate::build::in_threads;
 use crate::error::WorktreeError;
 use crate::files::{Seen, descend, descend_or_make, open_root, shown, write};
 use crate::index::{Index, Writer};
@@ -52,34 +53,24 @@ impl Patch<'_> {
                 remove(&root, &change.path, side)?;
             }
         }
-        let mut written = Vec::new();
-        for change in &self.changes {
-            self.patience.check()?;
-            if let Some(side) = change.new {
-                written.push(self.add(&root, change, side)?);
-            }
-        }
-        Ok(self.index(old, &written, id_len))
+        Ok(self.index(old, &self.add_all(&root)?, id_len))
     }
 
-    fn add(&self, root: &OwnedFd, change: &Change, side: Side) -> Result<(Item, Seen), NotPatched> {
-        let path = &change.path[..];
-        let item = Item { path: path.to_vec(), mode: side.canonical_mode(), id: side.object_id() };
-        // Where something else is than what was there before, somebody put it there.
-        let dir = match descend_or_make(root, parent(path)) {
-            Err(Errno::NOTDIR | Errno::LOOP | Errno::EXIST) => return Err(NotPatched::Mutated(path.to_vec())),
-            dir => dir.map_err(WorktreeError::errno(shown(path)))?,
-        };
-        if is_replaced(change) {
-            unlink(&dir, path, AtFlags::empty())?;
+    /// Writes what is new, with two threads once its directories are there. Returns it sorted by path.
+    fn add_all(&self, root: &OwnedFd) -> Result<Vec<(Item, Seen)>, NotPatched> {
+        let new = self.changes.iter().filter_map(|change| Some((change, change.new?)));
+        let new: Vec<(&Change, Side)> = new.collect();
+        for (change, _) in new.iter().filter(|(change, _)| !is_replaced(change)) {
+            self.patience.check()?;
+            drop(there(&change.path, descend_or_make(root, parent(&change.path)))?);
         }
-        match write(self.objects, &dir, &item) {
-            Ok(seen) => Ok((item, seen)),
-            Err(WorktreeError::Io { source, .. }) if source.kind() == std::io::ErrorKind::AlreadyExists => {
-                Err(NotPatched::Mutated(item.path))
-            }
-            Err(error) => Err(error.into()),
-        }
+        let mut written = in_threads(new.len(), self.objects, |objects, number| {
+            self.patience.check()?;
+            let (change, side) = new[number];
+            add(objects, root, change, side)
+        })?;
+        written.sort_unstable_by(|(a, _), (b, _)| a.path.cmp(&b.path));
+        Ok(written)
     }
 
     /// The entries of what stays as they are, and the new ones between them.
@@ -115,6 +106,23 @@ pub(crate) struct Patched {
     pub(crate) new: u64,
 }
 
+/// Writes the new side of a change into its directory, which is there.
+fn add(objects: &Objects, root: &OwnedFd, change: &Change, side: Side) -> Result<(Item, Seen), NotPatched> {
+    let path = &change.path[..];
+    let item = Item { path: path.to_vec(), mode: side.canonical_mode(), id: side.object_id() };
+    let dir = there(path, descend(root, parent(path)))?;
+    if is_replaced(change) {
+        unlink(&dir, path, AtFlags::empty())?;
+    }
+    match write(objects, &dir, &item) {
+        Ok(seen) => Ok((item, seen)),
+        Err(WorktreeError::Io { source, .. }) if source.kind() == std::io::ErrorKind::AlreadyExists => {
+            Err(NotPatched::Mutated(item.path))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Whether one file or link takes the place of another, so that its directory stays.
 fn is_replaced(change: &Change) -> bool {
     let is_file = |side: Option<Side>| side.is_some_and(|side| side.canonical_mode() != SUBMODULE);
@@ -125,14 +133,18 @@ fn parent(path: &[u8]) -> &[u8] {
     &path[..path.len() - name(path).len()]
 }
 
+/// A directory that has to be there. Where something else is, or nothing, somebody changed that.
+fn there(path: &[u8], opened: Result<OwnedFd, Errno>) -> Result<OwnedFd, NotPatched> {
+    match opened {
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::EXIST) => Err(NotPatched::Mutated(path.to_vec())),
+        opened => Ok(opened.map_err(WorktreeError::errno(shown(path)))?),
+    }
+}
+
 /// Removes what is at `path`, and the directories that are empty then.
 fn remove(root: &OwnedFd, path: &[u8], side: Side) -> Result<(), NotPatched> {
     let flags = if side.canonical_mode() == SUBMODULE { AtFlags::REMOVEDIR } else { AtFlags::empty() };
-    match descend(root, parent(path)) {
-        Ok(dir) => unlink(&dir, path, flags)?,
-        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Err(NotPatched::Mutated(path.to_vec())),
-        Err(errno) => return Err(WorktreeError::errno(shown(path))(errno).into()),
-    }
+    unlink(&there(path, descend(root, parent(path)))?, path, flags)?;
     let mut path = parent(path);
     while let Some(directory) = path.strip_suffix(b"/") {
         path = parent(directory);
