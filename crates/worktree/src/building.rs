@@ -22,11 +22,14 @@ pub(crate) struct Building {
 impl Building {
     /// A name of its own, with nothing there yet.
     fn named(host: &dyn Host, trees: &Path) -> Result<Self, WorktreeError> {
-        let dir = trees.join(format!("{PREFIX}{}", host.random_hex(8)));
-        let lock_path = dir.with_added_extension("lock");
-        let busy = || WorktreeError::Busy { path: lock_path.clone() };
-        let lock = Lock::take(&lock_path, Hold::Exclusive)?.ok_or_else(busy)?;
-        Ok(Self { dir, lock_path, _lock: lock })
+        loop {
+            let dir = trees.join(format!("{PREFIX}{}", host.random_hex(8)));
+            let lock_path = dir.with_added_extension("lock");
+            // A sweep that meets the new file before it is locked takes it for a crashed build's, and removes it.
+            if let Some(lock) = Lock::take(&lock_path, Hold::Exclusive)? {
+                return Ok(Self { dir, lock_path, _lock: lock });
+            }
+        }
     }
 
     /// An empty one.
@@ -73,4 +76,31 @@ pub(crate) fn sweep(trees: &Path) -> Result<usize, WorktreeError> {
         }
     }
     Ok(swept)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use host::Local;
+    use repo::testing::Fixture;
+
+    use super::*;
+
+    #[test]
+    fn a_build_that_begins_is_not_taken_for_a_crashed_one() {
+        let (host, f, over) = (Local::new(), Fixture::of_format("sha1"), AtomicBool::new(false));
+        let trees = f.dir().join("trees");
+        std::fs::create_dir(&trees).unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    sweep(&trees).unwrap();
+                }
+            });
+            let all_begin = (0..1000).all(|_| Building::new(&host, &trees).is_ok_and(|building| building.dir.is_dir()));
+            over.store(true, Ordering::Relaxed);
+            assert!(all_begin);
+        });
+    }
 }
