@@ -94,6 +94,11 @@ fn id_len(id: &Oid) -> usize {
     id.as_str().len() / 2
 }
 
+fn mutated(tree: &Oid, paths: &[Vec<u8>], quarantine: PathBuf) -> WorktreeError {
+    let paths = paths.iter().take(TOLD).map(|path| review_bundle::escape(path)).collect();
+    WorktreeError::MutationDetected { tree: tree.clone(), paths, quarantine }
+}
+
 impl<'a> Cache<'a> {
     /// The checkouts in `state`.
     ///
@@ -120,7 +125,7 @@ impl<'a> Cache<'a> {
         };
         for _ in 0..TRIES {
             let lock = Lock::wait(&slot.lock, Hold::Shared, &self.patience)?;
-            if let Some(evidence) = self.usable(&slot, pinned)? {
+            if let Some(evidence) = self.usable(&slot, &lock, pinned)? {
                 return Ok(done(Made::Warm, evidence, lock));
             }
             drop(lock);
@@ -145,11 +150,11 @@ impl<'a> Cache<'a> {
     }
 
     /// What is known of a slot that is there, hashed if need be; `None` if none is there.
-    fn usable(&self, slot: &Slot, pinned: &Pinned) -> Result<Option<Evidence>, WorktreeError> {
+    fn usable(&self, slot: &Slot, lock: &Lock, pinned: &Pinned) -> Result<Option<Evidence>, WorktreeError> {
         match Meta::read(&slot.dir, &slot.tree) {
             Some(meta) if meta.is_fresh(self.host.now()) && slot.index().is_file() => Ok(Some(meta.evidence)),
             _ if !slot.dir.exists() => Ok(None),
-            _ => self.verify(slot, &pinned.objects, &pinned.mirror).map(Some),
+            _ => self.verify(slot, Some(lock), &pinned.objects, &pinned.mirror).map(Some),
         }
     }
 
@@ -221,7 +226,12 @@ impl<'a> Cache<'a> {
         let patched = match patch.apply(&building.dir.join("tree"), &index, slot.id_len()) {
             Ok(patched) => patched,
             Err(NotPatched::Failed(error)) => return Err(error),
-            Err(NotPatched::Mutated(at)) => return Err(self.put_away(&old.tree, &building.dir, &[at])?),
+            Err(NotPatched::Mutated(at)) => {
+                // It is no slot any more: another run may have made a new one under that name.
+                let quarantine = self.quarantine(&old.tree)?;
+                std::fs::rename(&building.dir, &quarantine).map_err(WorktreeError::io(&building.dir))?;
+                return Err(mutated(&old.tree, &[at], quarantine));
+            }
         };
         let size = (patched.files, (meta.bytes + patched.new).saturating_sub(patched.gone));
         let meta = Meta::new(&slot.tree, &pinned.mirror, size, meta.evidence);
@@ -234,9 +244,15 @@ impl<'a> Cache<'a> {
     }
 
     /// Hashes every file of a slot and notes that.
-    pub(crate) fn verify(&self, slot: &Slot, objects: &Objects, mirror: &str) -> Result<Evidence, WorktreeError> {
+    pub(crate) fn verify(
+        &self,
+        slot: &Slot,
+        lock: Option<&Lock>,
+        objects: &Objects,
+        mirror: &str,
+    ) -> Result<Evidence, WorktreeError> {
         let listing = Listing::of_tree(objects, &objects.parse(&slot.tree)?, &self.patience)?;
-        let found = self.compared(slot, &listing, &By::content(objects))?;
+        let found = self.compared(slot, lock, &listing, &By::content(objects))?;
         let index = index::of(&listing.items, &found.seen, slot.id_len());
         if std::fs::read(slot.index()).ok().as_ref() != Some(&index) {
             let beside = slot.dir.join(format!("index.new-{}", self.host.random_hex(4)));
@@ -251,20 +267,26 @@ impl<'a> Cache<'a> {
     }
 
     /// Compares a slot with what was seen when it was last verified; hashes it where that is not known.
-    pub(crate) fn ctime_scan(&self, slot: &Slot, objects: &Objects, mirror: &str) -> Result<Evidence, WorktreeError> {
-        match self.scanned(slot)? {
+    pub(crate) fn ctime_scan(
+        &self,
+        slot: &Slot,
+        lock: Option<&Lock>,
+        objects: &Objects,
+        mirror: &str,
+    ) -> Result<Evidence, WorktreeError> {
+        match self.scanned(slot, lock)? {
             Some(evidence) => Ok(evidence),
-            None => self.verify(slot, objects, mirror),
+            None => self.verify(slot, lock, objects, mirror),
         }
     }
 
     /// The same; `None` where that is not known.
-    fn scanned(&self, slot: &Slot) -> Result<Option<Evidence>, WorktreeError> {
+    fn scanned(&self, slot: &Slot, lock: Option<&Lock>) -> Result<Option<Evidence>, WorktreeError> {
         let (meta, index) = (Meta::read(&slot.dir, &slot.tree), Index::read(&slot.index(), slot.id_len()));
         let (Some(mut meta), Some(index)) = (meta, index) else { return Ok(None) };
         let listing = Listing::of(index.items());
         let seen: Vec<_> = (0..index.len()).map(|number| index.seen(number)).collect();
-        self.compared(slot, &listing, &By::Seen(&seen))?;
+        self.compared(slot, lock, &listing, &By::Seen(&seen))?;
         meta.evidence.ctime_scan_at = Some(seconds(self.host.now()));
         self.host.write_atomic(&slot.dir.join("meta.json"), &meta.json(), 0o600)?;
         Ok(Some(meta.evidence))
@@ -278,12 +300,12 @@ impl<'a> Cache<'a> {
     pub fn scan(&self) -> Result<Scanned, WorktreeError> {
         let mut all = Scanned::default();
         for (_, slot) in self.slots()? {
-            let Some(_lock) = Lock::take(&slot.lock, Hold::Exclusive)? else { continue };
+            let Some(lock) = Lock::take(&slot.lock, Hold::Exclusive)? else { continue };
             if !slot.dir.exists() {
                 remove(&slot.lock)?;
                 continue;
             }
-            match self.scanned(&slot) {
+            match self.scanned(&slot, Some(&lock)) {
                 Ok(scanned) => all.same += usize::from(scanned.is_some()),
                 Err(WorktreeError::MutationDetected { .. }) => all.mutated += 1,
                 Err(error) => return Err(error),
@@ -293,7 +315,13 @@ impl<'a> Cache<'a> {
     }
 
     /// Compares a slot with what it has to be, and puts it away if it is another.
-    fn compared(&self, slot: &Slot, listing: &Listing, by: &By<'_>) -> Result<Found, WorktreeError> {
+    fn compared(
+        &self,
+        slot: &Slot,
+        lock: Option<&Lock>,
+        listing: &Listing,
+        by: &By<'_>,
+    ) -> Result<Found, WorktreeError> {
         let expected = Expected { listing, git_file: true };
         let differs = match expected.compare(by, &slot.root(), &self.patience) {
             Err(WorktreeError::Io { path, source }) if source.kind() == std::io::ErrorKind::NotFound => {
@@ -302,23 +330,28 @@ impl<'a> Cache<'a> {
             Ok(found) if !found.differs.is_empty() => found.differs,
             found => return found,
         };
-        Err(self.put_away(&slot.tree, &slot.dir, &differs)?)
+        Err(self.put_away(slot, lock, &differs)?)
     }
 
-    /// Takes a directory that was changed out of use. Who has it still sees it; nobody gets it any more.
-    fn put_away(&self, tree: &Oid, dir: &Path, paths: &[Vec<u8>]) -> Result<WorktreeError, WorktreeError> {
-        make_dir(&self.quarantine)?;
-        let name = format!("{tree}-{}-{}", seconds(self.host.now()), self.host.random_hex(4));
-        let quarantine = self.quarantine.join(name);
-        // The lock goes first: who comes next makes another slot, under another lock.
-        drop(remove(&Slot::of(&self.trees, tree).lock));
-        match std::fs::rename(dir, &quarantine) {
-            // Another run that saw it too was faster.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            renamed => renamed.map_err(WorktreeError::io(dir))?,
+    /// Takes a slot that was changed out of use. Who has it still sees it; nobody gets it any more.
+    fn put_away(&self, slot: &Slot, lock: Option<&Lock>, paths: &[Vec<u8>]) -> Result<WorktreeError, WorktreeError> {
+        let quarantine = self.quarantine(&slot.tree)?;
+        // Another run that saw it too may have been faster: what has the name then is another slot, under another lock.
+        if lock.is_some_and(|lock| lock.is_at(&slot.lock)) {
+            // The lock goes first: who comes next makes another slot, under another lock.
+            drop(remove(&slot.lock));
+            match std::fs::rename(&slot.dir, &quarantine) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                renamed => renamed.map_err(WorktreeError::io(&slot.dir))?,
+            }
         }
-        let paths = paths.iter().take(TOLD).map(|path| review_bundle::escape(path)).collect();
-        Ok(WorktreeError::MutationDetected { tree: tree.clone(), paths, quarantine })
+        Ok(mutated(&slot.tree, paths, quarantine))
+    }
+
+    /// Where a directory of the tree can be put away.
+    fn quarantine(&self, tree: &Oid) -> Result<PathBuf, WorktreeError> {
+        make_dir(&self.quarantine)?;
+        Ok(self.quarantine.join(format!("{tree}-{}-{}", seconds(self.host.now()), self.host.random_hex(4))))
     }
 
     /// The slots with the time of their last use, the oldest first.

@@ -87,7 +87,7 @@ impl Checkout<'_> {
     /// # Errors
     /// [`WorktreeError::MutationDetected`]: the checkout was put away.
     pub fn verify(&mut self) -> Result<&Evidence, WorktreeError> {
-        self.evidence = self.cache.verify(&self.slot, &self.objects, &self.mirror)?;
+        self.evidence = self.cache.verify(&self.slot, self.lock.as_ref(), &self.objects, &self.mirror)?;
         Ok(&self.evidence)
     }
 
@@ -96,7 +96,7 @@ impl Checkout<'_> {
     /// # Errors
     /// [`WorktreeError::MutationDetected`]: the checkout was put away.
     pub fn ctime_scan(&mut self) -> Result<&Evidence, WorktreeError> {
-        self.evidence = self.cache.ctime_scan(&self.slot, &self.objects, &self.mirror)?;
+        self.evidence = self.cache.ctime_scan(&self.slot, self.lock.as_ref(), &self.objects, &self.mirror)?;
         Ok(&self.evidence)
     }
 

@@ -11,6 +11,7 @@ mod hostile;
 mod lab;
 mod mirror;
 mod proof;
+mod races;
 mod remote;
 mod ssh;
 mod timer;
