@@ -74,7 +74,7 @@ pub(crate) fn fetch(host: &dyn Host, remote: &Remote<'_>, dir: &Path, beside: &P
         }
         "file" => {
             let config = beside.with_extension("gitconfig");
-            host.write_atomic(&config, safe_directory(remote.url).as_bytes(), 0o600)?;
+            host.write_atomic(&config, &safe_directory(remote.url), 0o600)?;
             cmd = cmd.env("GIT_CONFIG_GLOBAL", config);
         }
         _ => {}
@@ -157,10 +157,33 @@ fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
-/// git serves a repository of another owner only if the user's configuration says so.
-fn safe_directory(url: &str) -> String {
-    let path = url.strip_prefix("file://").unwrap_or(url).replace('\\', r"\\").replace('"', "\\\"");
-    format!("[safe]\n\tdirectory = \"{path}\"\n\tdirectory = \"{path}/.git\"\n\tdirectory = \"{path}.git\"\n")
+/// git serves a repository of another owner only if the user's configuration says so, by the path that the URL is of.
+fn safe_directory(url: &str) -> Vec<u8> {
+    let path: Vec<u8> = decoded(url.strip_prefix("file://").unwrap_or(url)).into_iter().flat_map(in_quotes).collect();
+    let each = ["", "/.git", ".git"].map(|end| [b"\tdirectory = \"", &path[..], end.as_bytes(), b"\"\n"].concat());
+    [&b"[safe]\n"[..], &each.concat()].concat()
+}
+
+/// A byte as it stands between the quotes of git's configuration.
+fn in_quotes(byte: u8) -> Vec<u8> {
+    match byte {
+        b'\n' => b"\\n".to_vec(),
+        b'"' | b'\\' => vec![b'\\', byte],
+        _ => vec![byte],
+    }
+}
+
+/// The bytes that a part of a URL stands for.
+fn decoded(text: &str) -> Vec<u8> {
+    let mut parts = text.split('%');
+    let mut bytes = parts.next().unwrap_or_default().as_bytes().to_vec();
+    for part in parts {
+        match part.get(..2).and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+            Some(byte) => bytes.extend([&[byte], &part.as_bytes()[2..]].concat()),
+            None => bytes.extend([b"%", part.as_bytes()].concat()),
+        }
+    }
+    bytes
 }
 
 fn explain(remote: &Remote<'_>, dir: &Path, output: &Output) -> WorktreeError {

@@ -67,7 +67,13 @@ fn a_repository_of_another_user_is_fetched_by_path() {
     let lab = Lab::new();
     let chown = std::process::Command::new("chown").args(["-R", "65534"]).arg(lab.f.remote()).status().unwrap();
     assert!(chown.success(), "run the tests as root, as CI does");
-    drop(lab.provide(&lab.f.id("HEAD")).unwrap());
+    let sha = lab.f.id("HEAD");
+    drop(lab.provide(&sha).unwrap());
+    std::fs::rename(lab.f.remote(), lab.f.dir().join("a \"b\"%")).unwrap();
+    let url = format!("file://{}/a%20%22b%22%25", lab.f.dir().display());
+    let remote = Remote { url: &url, fetch: &url, ssh_host_keys: &[], ssh_identity: None };
+    let mirrors = Mirrors::open(&lab.host, &lab.state(), Patience::default()).unwrap();
+    drop(mirrors.provide(&remote, &sha, &["main".to_owned()]).unwrap());
 }
 
 #[test]
