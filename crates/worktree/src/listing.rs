@@ -16,6 +16,8 @@ const MAX_DIRECTORIES: usize = 200_000;
 const MAX_DEPTH: usize = 250;
 /// The longest path, in bytes: below `PATH_MAX` of Linux, with room for where the checkout is.
 const MAX_PATH: usize = 3_500;
+/// All paths together, in bytes: each is held in memory, and a few small trees can stand for gigabytes of them.
+const MAX_PATHS: usize = 256 << 20;
 
 pub(crate) const LINK: u32 = 0o120_000;
 pub(crate) const SUBMODULE: u32 = 0o160_000;
@@ -56,7 +58,7 @@ pub(crate) fn name(path: &[u8]) -> &[u8] {
 impl Listing {
     /// What `tree` is.
     pub(crate) fn of_tree(objects: &Objects, tree: &ObjectId, patience: &Patience) -> Result<Self, WorktreeError> {
-        let mut flatten = Flatten { objects, patience, items: Vec::new(), path: Vec::new(), trees: 0 };
+        let mut flatten = Flatten { objects, patience, items: Vec::new(), path: Vec::new(), paths: 0, trees: 0 };
         flatten.tree(tree, 0)?;
         Ok(Self::of(flatten.items))
     }
@@ -96,6 +98,8 @@ struct Flatten<'a> {
     patience: &'a Patience,
     items: Vec<Item>,
     path: Vec<u8>,
+    /// The bytes of all paths until now.
+    paths: usize,
     trees: usize,
 }
 
@@ -115,6 +119,10 @@ impl Flatten<'_> {
             check_name(&entry.name, entry.mode).map_err(|error| self.refused(&error.to_string()))?;
             if self.path.len() > MAX_PATH {
                 return Err(self.refused("the path is too long"));
+            }
+            self.paths += self.path.len();
+            if self.paths > MAX_PATHS {
+                return Err(self.refused("the paths are too long together"));
             }
             if entry.is_tree() {
                 self.path.push(b'/');

@@ -86,6 +86,15 @@ fn too_deep_too_long_and_too_many_are_refused() {
         many = lab.tree(&entries);
     }
     assert_eq!(refused(&lab, &many), "unsafe-tree 1");
+    // Twenty trees that stand for 400 MB of paths.
+    let mut paths = lab.tree(&[("100644", b"f", &blob)]);
+    for level in 0..20 {
+        let names: Vec<Vec<u8>> =
+            if level < 5 { (b'0'..=b'9').map(|digit| vec![digit]).collect() } else { vec![vec![b'd'; 230]] };
+        let entries: Vec<(&str, &[u8], &str)> = names.iter().map(|name| ("40000", &name[..], &*paths)).collect();
+        paths = lab.tree(&entries);
+    }
+    assert_eq!(refused(&lab, &paths), "unsafe-tree 1");
     let nul = lab.blob(b"a\0b");
     let link = lab.tree(&[("120000", b"link", &nul)]);
     assert_eq!(refused(&lab, &link), "unsafe-tree 1");
