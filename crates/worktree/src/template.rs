@@ -80,7 +80,9 @@ impl Template<'_> {
             Some(found) => {
                 return Err(foreign(&format!("is the mirror of {}", review_bundle::escape(found.as_bytes()))));
             }
-            None if names(self.dir)?.is_empty() => host.write_atomic(&url, self.url.as_bytes(), 0o600)?,
+            None if names(self.dir)?.iter().all(|path| is_begun(path)) => {
+                host.write_atomic(&url, self.url.as_bytes(), 0o600)?;
+            }
             None => return Err(foreign("is a directory that this program did not make")),
         }
         self.others()?.iter().try_for_each(|path| remove(path))?;
@@ -128,6 +130,11 @@ pub(crate) fn remove_locks(dir: &Path) -> Result<(), WorktreeError> {
         }
     }
     Ok(())
+}
+
+/// What a run leaves that was killed before the mirror had its URL.
+fn is_begun(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"url.new-"))
 }
 
 fn read(path: &Path) -> Option<String> {

@@ -252,6 +252,19 @@ fn locks_of_a_killed_git_are_in_the_way_of_nobody() {
 }
 
 #[test]
+fn killed_before_the_mirror_had_its_url_the_next_run_makes_it() {
+    let lab = Lab::new();
+    let sha = lab.f.id("HEAD");
+    drop(lab.provide(&sha).unwrap());
+    let mirror = lab.mirror();
+    std::fs::remove_dir_all(&mirror).unwrap();
+    std::fs::create_dir(&mirror).unwrap();
+    std::fs::write(mirror.join("url.new-4242-01234567"), "file").unwrap();
+    drop(lab.provide(&sha).unwrap());
+    assert!(!mirror.join("url.new-4242-01234567").exists());
+}
+
+#[test]
 fn a_repository_of_either_hash_function_has_a_mirror() {
     for format in ["sha1", "sha256"] {
         let lab = Lab::of_format(format);
