@@ -16,7 +16,7 @@ use crate::fetch::{Remote, fetch};
 use crate::lock::{Hold, Lock, Patience};
 use crate::pinned::{Admitted, Pinned};
 use crate::proof;
-use crate::template::{Format, Template, make_dir, remove_locks};
+use crate::template::{Format, Template, make_dir, mend_refs};
 
 /// The mirrors of one state directory.
 pub struct Mirrors<'a> {
@@ -75,7 +75,7 @@ impl<'a> Mirrors<'a> {
         in_use.touch(self.host.now());
         self.prepare(remote, format, &place)?;
         let mut found = self.admit(&place.dir, remote, sha, branches);
-        if matches!(found, Err(WorktreeError::CommitUnknown { .. } | WorktreeError::NotOnAllowedBranch { .. })) {
+        if found.as_ref().is_err_and(may_be_fetched) {
             self.fetch(remote, format, &place)?;
             found = self.admit(&place.dir, remote, sha, branches);
         }
@@ -107,7 +107,7 @@ impl<'a> Mirrors<'a> {
         let _change = Lock::wait(&place.change, Hold::Exclusive, &self.patience)?;
         let template = Template { dir: &place.dir, url: remote.url, format, uid: self.host.uid() };
         template.restore(self.host)?;
-        remove_locks(&place.dir.join("refs"))?;
+        mend_refs(&place.dir.join("refs"))?;
         let fetched = fetch(self.host, remote, &place.dir, &place.dir);
         // git leaves caches of its own there.
         template.restore(self.host)?;
@@ -155,6 +155,12 @@ impl<'a> Mirrors<'a> {
         }
         Ok(())
     }
+}
+
+/// Whether a fetch may find what was not found.
+const fn may_be_fetched(error: &WorktreeError) -> bool {
+    use WorktreeError as E;
+    matches!(error, E::CommitUnknown { .. } | E::NotOnAllowedBranch { .. } | E::Repo(RepoError::BadRef { .. }))
 }
 
 /// The branches of the mirror that are allowed, by short name, and their commits.

@@ -15,7 +15,7 @@ use crate::error::WorktreeError;
 use crate::fetch::git;
 use crate::lock::{Hold, Lock, Patience, last_use};
 use crate::mirror::{Place, name};
-use crate::template::{Format, remove};
+use crate::template::{Format, mend_refs, remove};
 
 /// More packs than this are made one.
 const PACKS: usize = 10;
@@ -114,6 +114,7 @@ impl Prune<'_> {
             |path: &&PathBuf| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"tmp_"));
         packs.iter().filter(is_left).try_for_each(|path| remove(path))?;
         if packs.iter().filter(|path| path.extension().is_some_and(|it| it == "pack")).count() > PACKS {
+            mend_refs(&dir.join("refs"))?;
             self.repack(dir)?;
             self.pruned.repacked += 1;
         }

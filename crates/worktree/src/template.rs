@@ -13,6 +13,8 @@ use crate::error::WorktreeError;
 
 /// A mirror has no branch of its own; git wants to read of one.
 const HEAD: &str = "ref: refs/heads/main\n";
+/// How many bytes the file of a ref has, by either hash function: an id and a line feed.
+const REF: [u64; 2] = [41, 65];
 /// All that a mirror has; `proofs` and `url` are ours.
 const NAMES: [&str; 7] = ["HEAD", "config", "objects", "packed-refs", "proofs", "refs", "url"];
 
@@ -119,13 +121,24 @@ impl Template<'_> {
     }
 }
 
-/// Removes the locks that a killed git left. Nobody else may use the mirror meanwhile.
-pub(crate) fn remove_locks(dir: &Path) -> Result<(), WorktreeError> {
+/// Removes what keeps git from fetching: the locks that a killed git left, and files without an id, as a power failure
+/// leaves them. Nobody else may fetch meanwhile.
+pub(crate) fn mend_refs(refs: &Path) -> Result<(), WorktreeError> {
+    mend_below(refs, &refs.join("pins"))
+}
+
+fn mend_below(dir: &Path, pins: &Path) -> Result<(), WorktreeError> {
     for path in names(dir)? {
-        let found = symlink_metadata(&path).map_err(WorktreeError::io(&path))?;
+        let found = match symlink_metadata(&path) {
+            // Other runs make pins meanwhile, each under the name of a lock first.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            found => found.map_err(WorktreeError::io(&path))?,
+        };
+        let is_lock = path.extension().is_some_and(|it| it == "lock");
+        let is_in_the_way = if is_lock { dir != pins } else { !REF.contains(&found.len()) };
         if found.is_dir() {
-            remove_locks(&path)?;
-        } else if path.extension().is_some_and(|it| it == "lock") {
+            mend_below(&path, pins)?;
+        } else if is_in_the_way {
             remove(&path)?;
         }
     }

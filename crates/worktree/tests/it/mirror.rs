@@ -252,6 +252,34 @@ fn locks_of_a_killed_git_are_in_the_way_of_nobody() {
 }
 
 #[test]
+fn a_power_failure_that_left_refs_empty_is_in_the_way_of_nobody() {
+    for format in ["sha1", "sha256"] {
+        let lab = Lab::of_format(format);
+        lab.f.write("a", "1");
+        let sha = lab.commit();
+        drop(lab.provide(&sha).unwrap());
+        std::fs::write(lab.mirror().join("refs/heads/main"), "").unwrap();
+        assert_eq!(lab.provide(&sha).unwrap().tip(), &sha);
+        std::fs::write(lab.mirror().join("refs/pins").join(sha.as_str()), "").unwrap();
+        lab.f.write("a", "2");
+        let newer = lab.commit();
+        assert_eq!(lab.provide(&newer).unwrap().tip(), &newer);
+    }
+}
+
+#[test]
+fn a_pin_that_another_run_is_just_making_is_left_to_it() {
+    let lab = Lab::new();
+    drop(lab.provide(&lab.f.id("HEAD")).unwrap());
+    let making = lab.mirror().join(format!("refs/pins/{}.new-0123.lock", "1".repeat(40)));
+    std::fs::write(&making, "").unwrap();
+    lab.f.write("a", "1");
+    let newer = lab.commit();
+    drop(lab.provide(&newer).unwrap());
+    assert!(making.exists());
+}
+
+#[test]
 fn killed_before_the_mirror_had_its_url_the_next_run_makes_it() {
     let lab = Lab::new();
     let sha = lab.f.id("HEAD");

@@ -76,6 +76,8 @@ fn many_packs_become_one_and_what_was_pinned_stays() {
     };
     assert!(packs() > 10, "{}", packs());
     std::fs::write(lab.mirror().join("objects/pack/tmp_pack_x"), "").unwrap();
+    // As a power failure leaves a pin.
+    std::fs::write(lab.mirror().join("refs/pins").join("1".repeat(40)), "").unwrap();
     let pinned = lab.provide(&lab.f.id("HEAD")).unwrap();
     assert_eq!(prune(&lab.host, &lab.state(), &[&lab.url()], WEEK).unwrap().repacked, 0, "it is in use");
     drop(pinned);
