@@ -8,7 +8,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use host::{Host, HostError};
@@ -50,13 +50,7 @@ impl Desk {
         for parent in [&marker, &dir].into_iter().filter_map(|path| path.parent()) {
             private_dirs(parent)?;
         }
-        let lock = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&marker)
-            .map_err(HostError::io(&marker))?;
-        flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|errno| HostError::io(&marker)(errno.into()))?;
+        let lock = claim(&marker)?;
         DirBuilder::new().mode(0o700).create(&dir).map_err(HostError::io(&dir))?;
         write_new(&dir.join(RECORD), &record.to_json().map_err(|error| invalid(&error))?)?;
         // Killed while it is written, the job was never begun, and nothing must look as if it was.
@@ -79,6 +73,26 @@ impl Desk {
         finish(host, &self.dir, artifact)?;
         Ok(host.remove(&self.marker)?)
     }
+}
+
+/// Makes a marker and locks it. A sweep that comes between the two takes it for that of a process that died, and removes it:
+/// then another is made.
+fn claim(marker: &Path) -> Result<File, Failure> {
+    loop {
+        let made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(marker);
+        let lock = made.map_err(HostError::io(marker))?;
+        match flock(&lock, FlockOperation::LockExclusive) {
+            Ok(()) if is_at(&lock, marker) => return Ok(lock),
+            Ok(()) => {}
+            Err(errno) => return Err(HostError::io(marker)(errno.into()).into()),
+        }
+    }
+}
+
+/// Whether the name stands for this file, and not for a newer one or for nothing.
+fn is_at(file: &File, path: &Path) -> bool {
+    let (held, named) = (file.metadata(), fs::symlink_metadata(path));
+    held.is_ok_and(|held| named.is_ok_and(|named| (named.dev(), named.ino()) == (held.dev(), held.ino())))
 }
 
 fn finish(host: &dyn Host, dir: &Path, artifact: &Artifact) -> Result<(), Failure> {
@@ -105,7 +119,7 @@ pub fn sweep(host: &dyn Host, state: &Path) -> Result<Vec<Id>, Failure> {
         let marker = entry.map_err(HostError::io(&running))?.path();
         // Another run may have finished the job since the directory was read.
         let Ok(lock) = File::open(&marker) else { continue };
-        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() || !is_at(&lock, &marker) {
             continue;
         }
         let id = marker.file_name().and_then(|name| name.to_str()?.parse::<Id>().ok());
@@ -143,7 +157,7 @@ fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
     Ok(written.map_err(HostError::io(path))?)
 }
 
-fn private_dirs(path: &Path) -> Result<(), Failure> {
+pub(crate) fn private_dirs(path: &Path) -> Result<(), Failure> {
     Ok(DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(HostError::io(path))?)
 }
 
@@ -154,6 +168,7 @@ fn invalid(error: &Invalid) -> Failure {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::sync::atomic::{AtomicU32, Ordering};
 
     use host::Local;
     use job::{Request, Status, Worker};
@@ -204,6 +219,32 @@ mod tests {
         assert_eq!((artifact.class.as_deref(), artifact.exit_code), (Some("interrupted"), -1));
         assert!(artifact.finished_at > artifact.started_at && !scratch.exists());
         assert!(sweep(&host, state.path()).unwrap().is_empty());
+    }
+
+    #[test]
+    fn j19_a_job_that_begins_is_not_taken_for_one_whose_runner_died() {
+        let state = TempDir::new().unwrap();
+        let marker = |number: u32| state.path().join(number.to_string());
+        let begun = AtomicU32::new(0);
+        std::thread::scope(|scope| {
+            // As a sweep whose directory was read just then.
+            scope.spawn(|| {
+                while begun.load(Ordering::Relaxed) < 2000 {
+                    let marker = marker(begun.load(Ordering::Relaxed));
+                    let Ok(lock) = File::open(&marker) else { continue };
+                    if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() && is_at(&lock, &marker) {
+                        fs::remove_file(&marker).unwrap();
+                    }
+                }
+            });
+            let all_begin = (0..2000).all(|number| {
+                let lock = claim(&marker(number));
+                begun.fetch_add(1, Ordering::Relaxed);
+                lock.is_ok_and(|lock| is_at(&lock, &marker(number)))
+            });
+            begun.store(2000, Ordering::Relaxed);
+            assert!(all_begin);
+        });
     }
 
     #[test]
