@@ -54,12 +54,13 @@ impl fmt::Display for Removed {
 /// `mutation-detected`, when a checkout was changed: everything was done then all the same.
 pub fn prune(host: &dyn Host, site: &Site, age: Duration) -> Result<Removed, Failure> {
     let policy = site.policy(host)?;
-    sweep(host, &site.state)?;
-    let jobs = prune_jobs(host, &site.state, age)?;
+    let state = site.own_state(host)?;
+    sweep(host, state)?;
+    let jobs = prune_jobs(host, state, age)?;
     let urls: Vec<&str> = policy.repos().values().map(|repo| repo.url.as_str()).collect();
-    let pruned = worktree::prune(host, &site.state, &urls, age)?;
+    let pruned = worktree::prune(host, state, &urls, age)?;
     if pruned.scanned.mutated > 0 {
-        let quarantine = site.state.join("quarantine");
+        let quarantine = state.join("quarantine");
         let reason =
             format!("{} idle checkouts were changed; they are in {} now", pruned.scanned.mutated, quarantine.display());
         return Err(Failure::refused("mutation-detected", reason, "find out what changed them; jobs get new ones"));

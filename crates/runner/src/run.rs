@@ -87,7 +87,7 @@ impl Runner<'_> {
         rustix::process::umask(Mode::from_raw_mode(0o022));
         let policy = self.site.policy(self.host)?;
         let admitted = admit(&policy, asked)?;
-        let state = &self.site.state;
+        let state = self.site.own_state(self.host)?;
         sweep(self.host, state)?;
         let begun = Begun::now(self.host)?;
         let (died, _) = begun.artifact(self.host, &admitted, Performed::failed(&interrupted()))?;

@@ -1,10 +1,14 @@
 //! Where a runner finds what is allowed and keeps what it makes.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use allowlist::Policy;
 use host::{Host, HostError, Kind, config_dir, state_dir};
 use outcome::Failure;
+
+use crate::desk::private_dirs;
 
 /// The jobs that are allowed where nobody wrote a file of them.
 pub const BUILT_IN_JOBS: &str = include_str!("../../../configs/job_allowlist.toml");
@@ -48,6 +52,26 @@ impl Site {
         };
         let absolute = |path: PathBuf| std::path::absolute(&path).map_err(HostError::io(path));
         Ok(Self { configs: absolute(configs)?, state: absolute(state)? })
+    }
+
+    /// The directory of the state, which is made where it is not there. Whoever else could write to it could put trees,
+    /// links and proofs there.
+    ///
+    /// # Errors
+    /// Not ready, class `state-unsafe`, when anyone but root and this user could; those of the machine.
+    pub(crate) fn own_state(&self, host: &dyn Host) -> Result<&Path, Failure> {
+        let state = &self.state;
+        private_dirs(state)?;
+        let found = fs::metadata(state).map_err(HostError::io(state))?;
+        let why = if found.uid() != 0 && found.uid() != host.uid() {
+            "belongs to another user"
+        } else if found.mode() & 0o022 != 0 {
+            "can be written by others"
+        } else {
+            return Ok(state);
+        };
+        let next = "chmod go-w it where it is yours, or name another directory: --state DIR";
+        Err(Failure::not_ready("state-unsafe", format!("{} {why}", state.display()), next))
     }
 
     /// What is allowed here.
@@ -103,6 +127,8 @@ pub(crate) fn trusted(host: &dyn Host, path: &Path) -> Result<Option<Vec<u8>>, F
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use host::Fake;
     use insta::assert_snapshot;
 
@@ -134,6 +160,32 @@ mod tests {
         no-home: neither HOME nor an XDG directory is set
         next: set HOME, or name the directory: --configs DIR
         ");
+    }
+
+    #[test]
+    fn a_state_directory_that_others_can_write_to_is_not_used() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let check = |name: &str| {
+            let site = Site { configs: dir.path().to_owned(), state: dir.path().join(name) };
+            site.own_state(&host::Local::new()).map(drop).map_err(|failure| failure.text())
+        };
+        let set = |mode| fs::set_permissions(dir.path().join("state"), fs::Permissions::from_mode(mode)).unwrap();
+        assert_eq!(check("state"), Ok(()));
+        assert_eq!(fs::metadata(dir.path().join("state")).unwrap().mode() & 0o777, 0o700);
+        std::os::unix::fs::symlink("state", dir.path().join("link")).unwrap();
+        for mode in [0o770, 0o1777, 0o702] {
+            set(mode);
+            for name in ["state", "link"] {
+                let refused = check(name).unwrap_err();
+                assert!(refused.starts_with("state-unsafe: ") && refused.contains("can be written"), "{refused}");
+            }
+        }
+        set(0o755);
+        assert_eq!(check("link"), Ok(()));
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(dir.path().join("state"), Some(65534), None).unwrap();
+            assert!(check("state").unwrap_err().contains("another user"));
+        }
     }
 
     #[test]

@@ -76,6 +76,18 @@ fn an_allowlist_that_others_can_write_decides_nothing() {
 }
 
 #[test]
+fn a_state_directory_that_others_can_write_to_is_not_used() {
+    let stage = Stage::new(HELLO);
+    fs::create_dir(stage.path("state")).unwrap();
+    fs::set_permissions(stage.path("state"), fs::Permissions::from_mode(0o777)).unwrap();
+    for said in [stage.job("hello"), stage.runner(&["prune"])] {
+        assert_eq!(said.code, Some(3));
+        assert!(said.stderr.starts_with("state-unsafe: "), "{}", said.stderr);
+    }
+    assert_eq!(fs::read_dir(stage.path("state")).unwrap().count(), 0);
+}
+
+#[test]
 fn a_repository_is_allowed_once_and_a_name_means_one() {
     let stage = Stage::new(HELLO);
     let said = stage.runner(&["allow", "../project/.", "--branch", "main"]);
