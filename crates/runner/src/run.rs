@@ -12,7 +12,7 @@ use host::{Cancel, Host, Stream};
 use job::Artifact;
 use outcome::{Failure, Refusal};
 use rustix::fs::Mode;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::begun::Begun;
 use crate::desk::{Desk, sweep};
@@ -39,10 +39,16 @@ pub struct Finished {
     #[serde(flatten)]
     pub artifact: Artifact,
     /// The job's directory.
+    #[serde(serialize_with = "shown")]
     pub artifact_dir: PathBuf,
     /// What a program exits with for it: the job's own code where it has one.
     #[serde(skip)]
     pub exit: u8,
+}
+
+/// A path may be no text; a job that ended is told all the same.
+fn shown<S: Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(&path.display())
 }
 
 impl fmt::Display for Finished {

@@ -1,6 +1,8 @@
 //! Jobs that mean well, and what is told of them.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 
 use insta::assert_snapshot;
 use sha2::{Digest as _, Sha256};
@@ -67,6 +69,18 @@ fn j11_what_a_job_would_change_is_captured_and_fails_it() {
     assert_snapshot!(told(&artifact), @"failure 0 mutation-detected: README.md and 3 more were changed");
     let again = stage.artifact("script");
     assert_eq!(again["invariants"], artifact["invariants"], "the tree is as it was");
+}
+
+#[test]
+fn a_state_directory_whose_name_is_no_text_is_one_all_the_same() {
+    let stage = Stage::new("[jobs.hello]\nargv = [\"echo\", \"hello\"]\ntimeout_sec = 60\n");
+    let odd = stage.path("").join(OsStr::from_bytes(b"state-\xff"));
+    let mut command = std::process::Command::new(stage.program());
+    command.args(["run", "hello", "--json", "--repo", "project", "--sha", &stage.head()]);
+    command.arg("--configs").arg(stage.path("configs")).arg("--state").arg(&odd);
+    let output = command.env("HOME", stage.path("home")).output().unwrap();
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&told["status"], output.status.code()), (&"success".into(), Some(0)), "{told}");
 }
 
 #[test]
