@@ -17,6 +17,7 @@ use outcome::{Failure, printable};
 use review_bundle::escape;
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, RenameFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
+use rustix::path::Arg;
 use sha2::{Digest as _, Sha256};
 
 /// Names at the top that are the runner's own.
@@ -101,7 +102,7 @@ pub fn collect(source: impl AsFd, destination: &Path, caps: &Caps) -> Result<Col
     Ok(found)
 }
 
-const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+pub(crate) const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// Opens a name in a directory of the job.
 fn open(dir: BorrowedFd<'_>, name: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
@@ -337,13 +338,13 @@ fn broken(path: &str, source: io::Error) -> CollectError {
     CollectError { path: if path.is_empty() { ".".into() } else { path.into() }, source }
 }
 
-fn kind(dir: &OwnedFd, name: &str) -> Result<FileType, Errno> {
+pub(crate) fn kind(dir: &OwnedFd, name: impl Arg) -> Result<FileType, Errno> {
     let stat = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
     Ok(FileType::from_raw_mode(stat.st_mode))
 }
 
 /// The first names in a directory, sorted, and whether these are all.
-fn names(dir: &OwnedFd, most: usize) -> Result<(Vec<Vec<u8>>, bool), Errno> {
+pub(crate) fn names(dir: &OwnedFd, most: usize) -> Result<(Vec<Vec<u8>>, bool), Errno> {
     let mut names = Vec::new();
     for entry in Dir::read_from(dir)? {
         let entry = entry?;

@@ -9,6 +9,7 @@ use outcome::Failure;
 use sandbox::{Level, Report, Sandbox, SandboxError, Site, Spec};
 
 use crate::perform::Scene;
+use crate::removal::remove_all;
 
 /// What is not in a tree any more as it was, or is there and was not.
 pub(crate) struct Changed {
@@ -93,7 +94,7 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         // What cannot be removed is removed with the job's directory.
-        let _ = fs::remove_dir_all(&self.0);
+        let _ = remove_all(&self.0);
     }
 }
 

@@ -15,6 +15,7 @@ mod perform;
 pub mod plan;
 pub mod prune;
 pub mod redact;
+mod removal;
 mod run;
 pub mod site;
 mod streams;

@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use crate::begun::time;
 use crate::desk::sweep;
+use crate::removal::remove_all;
 use crate::site::Site;
 
 /// What was removed.
@@ -55,10 +56,12 @@ impl fmt::Display for Removed {
 pub fn prune(host: &dyn Host, site: &Site, age: Duration) -> Result<Removed, Failure> {
     let policy = site.policy(host)?;
     let state = site.own_state(host)?;
-    sweep(host, state)?;
+    // Where a dead job cannot be finished, such as on a full disk, room is made first.
+    let swept = sweep(host, state);
     let jobs = prune_jobs(host, state, age)?;
     let urls: Vec<&str> = policy.repos().values().map(|repo| repo.url.as_str()).collect();
     let pruned = worktree::prune(host, state, &urls, age)?;
+    swept?;
     if pruned.scanned.mutated > 0 {
         let quarantine = state.join("quarantine");
         let reason =
@@ -92,9 +95,66 @@ fn prune_jobs(host: &dyn Host, state: &Path, age: Duration) -> Result<usize, Fai
         let Some(id) = entry.file_name().to_str().and_then(|name| name.parse::<Id>().ok()) else { continue };
         let runs = host.stat(&state.join("running").join(id.as_str()))?.is_some();
         if !runs && id.born_at().as_millis() < oldest {
-            fs::remove_dir_all(entry.path()).map_err(HostError::io(&jobs))?;
-            removed += 1;
+            match remove_all(&entry.path()) {
+                // Another pruning was faster.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                gone => {
+                    gone.map_err(HostError::io(&jobs))?;
+                    removed += 1;
+                }
+            }
         }
     }
     Ok(removed)
+}
+
+#[cfg(test)]
+mod tests {
+    use host::Local;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    const OLD: &str = "20200131T235959123Z-0123456789abcdef";
+
+    /// A site with one old job.
+    fn site() -> (TempDir, Site) {
+        let dir = TempDir::new().unwrap();
+        let site = Site { configs: dir.path().to_owned(), state: dir.path().join("state") };
+        fs::write(dir.path().join("repo_allowlist.toml"), "schema = 1\n").unwrap();
+        fs::create_dir_all(site.state.join("jobs").join(OLD)).unwrap();
+        (dir, site)
+    }
+
+    #[test]
+    fn what_is_old_goes_also_where_a_dead_job_cannot_be_finished() {
+        let (_dir, site) = site();
+        let dead = "20200131T235959123Z-1123456789abcdef";
+        let dir = site.state.join("jobs").join(dead);
+        // A directory is in the way of its digest, as a full disk would be.
+        fs::create_dir_all(dir.join("artifact.json.sha256")).unwrap();
+        fs::write(dir.join(".died.json"), include_bytes!("../tests/samples/died.json")).unwrap();
+        fs::create_dir(site.state.join("running")).unwrap();
+        fs::write(site.state.join("running").join(dead), "").unwrap();
+        prune(&Local::new(), &site, Duration::from_secs(60)).unwrap_err();
+        assert!(!site.state.join("jobs").join(OLD).exists());
+        assert!(dir.exists(), "its marker is there");
+    }
+
+    #[test]
+    fn two_prunings_at_once_both_end_well() {
+        let (_dir, site) = site();
+        for number in 0..200 {
+            let dir = site.state.join("jobs").join(format!("20200131T235959123Z-{number:016x}"));
+            fs::create_dir_all(dir.join("a/b")).unwrap();
+        }
+        let prune = || prune(&Local::new(), &site, Duration::from_secs(60)).map_err(|failure| failure.text());
+        std::thread::scope(|scope| {
+            let runs = [(); 3].map(|()| scope.spawn(prune));
+            for run in runs {
+                run.join().unwrap().unwrap();
+            }
+        });
+        assert_eq!(fs::read_dir(site.state.join("jobs")).unwrap().count(), 0);
+    }
 }

@@ -147,6 +147,17 @@ fn j14_only_plain_files_are_taken_out_of_a_job() {
 }
 
 #[test]
+fn j21_j23_what_a_job_made_unreadable_is_in_the_way_of_no_pruning() {
+    let script = "umask 777; mkdir $TMPDIR/locked $ARTIFACT_DIR/locked; mkdir -m 700 $TMPDIR/a; mkdir $TMPDIR/a/locked";
+    let stage = Stage::by(As::Confined, &tried(script));
+    assert_eq!(stage.artifact("script")["exit_code"], 7);
+    assert!(!stage.job_dirs()[0].join(".scratch").exists());
+    let said = stage.runner(&["prune", "--days", "0"]);
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+    assert!(stage.job_dirs().is_empty());
+}
+
+#[test]
 fn j23_a_job_that_takes_too_much_is_told_which_limit_it_met() {
     let job = format!(
         "{}[jobs.script.limits]\nprocesses = 20\ngrace_sec = 1\n",
