@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use allowlist::Admitted;
 use host::{Cancel, Host};
-use job::{Collected, End, Logs, Observed, Time, Trouble, Unseen};
+use job::{Collected, End, Logs, Observed, Time, Trouble, Unseen, size_cap};
 use outcome::Failure;
 use review_bundle::escape;
 use sandbox::{Level, Limit, Paths, Report, Spec};
@@ -223,10 +223,10 @@ fn refused_writes(report: &Report) -> bool {
 }
 
 fn size_cap_meta(collected: &Collected, dir: &Path) -> Option<Vec<u8>> {
-    let name = job::size_cap::NAME;
-    let is_there = collected.files.iter().any(|file| file.path == name);
-    // What was collected and cannot be read again is no fallback that could be believed.
-    is_there.then(|| std::fs::read(dir.join(name)).unwrap_or_default())
+    let file = collected.files.iter().find(|file| file.path == size_cap::NAME)?;
+    // What is longer than any, or cannot be read again, is no fallback that could be believed.
+    let fits = file.bytes <= size_cap::MAX_BYTES as u64;
+    Some(if fits { std::fs::read(dir.join(&file.path)).unwrap_or_default() } else { Vec::new() })
 }
 
 fn end(report: &Report, timeout_sec: u64) -> End {
@@ -296,4 +296,23 @@ fn programs(runner: &Runner<'_>) -> Vec<(String, PathBuf)> {
 /// The variables that a job's entry names, where they are set.
 fn passed(host: &dyn Host, names: &[String]) -> Vec<(String, OsString)> {
     names.iter().filter_map(|name| Some((name.clone(), host.env(name)?))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use job::CollectedFile;
+
+    use super::*;
+
+    #[test]
+    fn j15_a_size_cap_meta_without_an_end_is_not_read() {
+        let dir = tempfile::TempDir::new().unwrap();
+        let bytes = size_cap::MAX_BYTES as u64 + 1;
+        File::create(dir.path().join(size_cap::NAME)).unwrap().set_len(bytes).unwrap();
+        let files = vec![CollectedFile { path: size_cap::NAME.into(), bytes, sha256: [0; 32].into() }];
+        let collected = Collected { files, ..Collected::default() };
+        assert_eq!(size_cap_meta(&collected, dir.path()).map(|read| read.len()), Some(0));
+    }
 }
