@@ -1,6 +1,7 @@
 //! Adding a repository to the operator's allowlist.
 
 use std::fmt::{self, Write as _};
+use std::fs::File;
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -8,8 +9,10 @@ use allowlist::{GitUrl, Policy, Repo};
 use host::{Host, HostError};
 use outcome::Failure;
 use repo::{Head, Repo as WorkRepo};
+use rustix::fs::{FlockOperation, flock};
 use serde::Serialize;
 
+use crate::desk::private_dirs;
 use crate::site::{BUILT_IN_JOBS, JOBS, REPOS, Site, bad_allowlist, trusted};
 
 /// A new file of repositories.
@@ -60,6 +63,8 @@ impl fmt::Display for Allowed {
 pub fn allow(host: &dyn Host, site: &Site, wanted: &Wanted) -> Result<Allowed, Failure> {
     let place = Place::of(&wanted.place)?;
     let path = site.configs.join(REPOS);
+    // What is read here is what is written over below.
+    let _lock = locked(&site.configs)?;
     let before = trusted(host, &path)?.unwrap_or_else(|| EMPTY.into());
     let jobs = trusted(host, &site.configs.join(JOBS))?.unwrap_or_else(|| BUILT_IN_JOBS.into());
     let parse = |repos: &[u8]| Policy::parse(&jobs, repos);
@@ -78,7 +83,9 @@ pub fn allow(host: &dyn Host, site: &Site, wanted: &Wanted) -> Result<Allowed, F
     after.extend_from_slice(entry(&name, &place.url, &branches).as_bytes());
     let policy = parse(&after)
         .map_err(|problems| Failure::usage("bad-repository", problems.to_string(), "mend what is named"))?;
-    host.write_atomic(&path, &after, 0o600).map_err(|error| unwritable(&site.configs, error))?;
+    // Who could read it before still can.
+    let mode = host.stat(&path)?.map_or(0o600, |stat| stat.mode);
+    host.write_atomic(&path, &after, mode).map_err(|error| unwritable(&site.configs, error))?;
     Ok(Allowed::of(&policy, &name, &path, true))
 }
 
@@ -123,6 +130,14 @@ fn unwritable(configs: &Path, error: HostError) -> Failure {
         }
         _ => error.into(),
     }
+}
+
+/// The directory, made where it is not there, locked against others that change what is in it.
+fn locked(dir: &Path) -> Result<File, Failure> {
+    private_dirs(dir)?;
+    let lock = File::open(dir).map_err(HostError::io(dir))?;
+    flock(&lock, FlockOperation::LockExclusive).map_err(|errno| HostError::io(dir)(errno.into()))?;
+    Ok(lock)
 }
 
 /// The lines of one repository. JSON's strings are basic strings of TOML. A pattern is no default branch.
@@ -195,4 +210,45 @@ fn file_url(path: &str) -> String {
         }
         url
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use host::Local;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn add(site: &Site, name: &str) -> Result<Allowed, Failure> {
+        let place = format!("https://example.com/{name}");
+        allow(&Local::new(), site, &Wanted { place, name: None, branches: Vec::new() })
+    }
+
+    #[test]
+    fn what_two_allow_at_once_is_allowed() {
+        let dir = TempDir::new().unwrap();
+        let site = Site { configs: dir.path().join("configs"), state: dir.path().join("state") };
+        std::thread::scope(|scope| {
+            for number in 0..8 {
+                let site = &site;
+                scope.spawn(move || add(site, &format!("project-{number}")).unwrap());
+            }
+        });
+        assert_eq!(site.policy(&Local::new()).unwrap().repos().len(), 8);
+    }
+
+    #[test]
+    fn who_could_read_the_allowlist_still_can() {
+        let dir = TempDir::new().unwrap();
+        let site = Site { configs: dir.path().to_owned(), state: dir.path().join("state") };
+        let mode = || fs::metadata(dir.path().join(REPOS)).unwrap().permissions().mode() & 0o777;
+        add(&site, "first").unwrap();
+        assert_eq!(mode(), 0o600);
+        fs::set_permissions(dir.path().join(REPOS), fs::Permissions::from_mode(0o644)).unwrap();
+        add(&site, "second").unwrap();
+        assert_eq!(mode(), 0o644);
+    }
 }
