@@ -1,5 +1,6 @@
 //! What each command does.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -27,7 +28,7 @@ fn job(args: Run, cx: &Context) -> Result<ExitCode, Failure> {
     let live = |stream, bytes: &[u8]| cx.console.hand_on(stream, bytes);
     let runner =
         Runner { host: &cx.host, site: &site, program: &program, trees: args.trees, live: &live, cancel: &cx.cancel };
-    let asked = Asked { job: args.job, repo: args.repo, sha: args.sha, params: args.params.into_iter().collect() };
+    let asked = Asked { job: args.job, repo: args.repo, sha: args.sha, params: once(args.params)? };
     let finished = runner.run(&asked)?;
     if cx.console.json() {
         cx.console.object(&finished)?;
@@ -35,6 +36,18 @@ fn job(args: Run, cx: &Context) -> Result<ExitCode, Failure> {
         cx.console.note(&finished.to_string());
     }
     Ok(finished.exit.into())
+}
+
+/// The parameters by their keys. Which of two values was meant nobody knows.
+fn once(given: Vec<(String, String)>) -> Result<BTreeMap<String, String>, Failure> {
+    let mut params = BTreeMap::new();
+    for (key, value) in given {
+        if params.contains_key(&key) {
+            return Err(Failure::usage("arguments", format!("--param {key} is given twice"), "give each once"));
+        }
+        params.insert(key, value);
+    }
+    Ok(params)
 }
 
 fn allowed(args: Allow, cx: &Context) -> Result<ExitCode, Failure> {

@@ -38,6 +38,18 @@ fn j02_j03_j06_everything_that_is_wrong_with_a_request_is_told_at_once_and_no_jo
 }
 
 #[test]
+fn j16_a_parameter_that_is_given_twice_has_no_value() {
+    let stage = Stage::new(HELLO);
+    let run = ["run", "hello", "--repo", "project", "--sha", &stage.head(), "--param", "a=1", "--param", "a=2"];
+    assert_snapshot!(text(&stage.runner(&run)), @r"
+    exit 2
+    arguments: --param a is given twice
+    next: give each once
+    ");
+    assert!(stage.job_dirs().is_empty());
+}
+
+#[test]
 fn j06_a_commit_that_no_allowed_branch_has_is_refused() {
     let stage = Stage::new(HELLO);
     stage.git(&["switch", "-q", "-c", "other"]);
