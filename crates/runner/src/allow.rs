@@ -4,12 +4,15 @@ use std::fmt::{self, Write as _};
 use std::fs::File;
 use std::io::ErrorKind;
 use std::path::Path;
+use std::thread::park_timeout;
+use std::time::Duration;
 
 use allowlist::{GitUrl, Policy, Repo};
 use host::{Host, HostError};
 use outcome::Failure;
 use repo::{Head, Repo as WorkRepo};
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use serde::Serialize;
 
 use crate::desk::private_dirs;
@@ -17,6 +20,10 @@ use crate::site::{BUILT_IN_JOBS, JOBS, REPOS, Site, bad_allowlist, trusted};
 
 /// A new file of repositories.
 const EMPTY: &str = "# The repositories that jobs may run on: runner allow DIR-OR-URL\nschema = 1\n";
+
+/// How often a locked directory is tried, and how long after each other: a change of the allowlist takes milliseconds.
+const TRIES: u32 = 500;
+const TICK: Duration = Duration::from_millis(10);
 
 /// What is to be allowed.
 #[derive(Debug, Clone)]
@@ -59,7 +66,7 @@ impl fmt::Display for Allowed {
 /// # Errors
 /// Usage, class `bad-url`; refused, class `name-taken`, when the name stands for another repository, and
 /// `allowed-otherwise`, when the repository has another name or other branches than are wanted; not ready, class
-/// `configs-read-only`; those of [`Site::policy`] and of the machine. The file is as it was then.
+/// `configs-read-only`; busy, class `configs-locked`; those of [`Site::policy`] and of the machine. The file is as it was then.
 pub fn allow(host: &dyn Host, site: &Site, wanted: &Wanted) -> Result<Allowed, Failure> {
     let place = Place::of(&wanted.place)?;
     let path = site.configs.join(REPOS);
@@ -136,8 +143,16 @@ fn unwritable(configs: &Path, error: HostError) -> Failure {
 fn locked(dir: &Path) -> Result<File, Failure> {
     private_dirs(dir)?;
     let lock = File::open(dir).map_err(HostError::io(dir))?;
-    flock(&lock, FlockOperation::LockExclusive).map_err(|errno| HostError::io(dir)(errno.into()))?;
-    Ok(lock)
+    for _ in 0..TRIES {
+        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(lock),
+            Err(Errno::WOULDBLOCK | Errno::INTR) => park_timeout(TICK),
+            Err(errno) => return Err(HostError::io(dir)(errno.into()).into()),
+        }
+    }
+    let reason = format!("{} is locked by another program", dir.display());
+    let next = format!("find out which one: fuser {}; then try again", dir.display());
+    Err(Failure::busy("configs-locked", reason, next))
 }
 
 /// The lines of one repository. JSON's strings are basic strings of TOML. A pattern is no default branch.

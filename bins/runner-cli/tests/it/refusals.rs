@@ -158,6 +158,16 @@ fn allowlists_of_somebody_else_are_not_changed_and_what_to_do_is_said() {
 }
 
 #[test]
+fn who_holds_the_lock_of_the_allowlists_for_ever_is_not_waited_for_as_long() {
+    let stage = Stage::new(HELLO);
+    let lock = fs::File::open(stage.path("configs")).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let said = stage.runner(&["allow", "https://example.com/other"]);
+    assert_eq!(said.code, Some(5));
+    assert!(said.stderr.starts_with("configs-locked: "), "{}", said.stderr);
+}
+
+#[test]
 fn a_bind_that_is_not_there_is_said_so() {
     let stage = Stage::new("[jobs.bound]\nargv = [\"true\"]\ntimeout_sec = 60\nbinds = [\"/opt/no-such-tool\"]\n");
     assert_eq!(stage.job("bound").code, Some(3));
