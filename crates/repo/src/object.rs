@@ -4,20 +4,21 @@ use std::cell::{Cell, RefCell};
 use std::fs::File;
 use std::io::Read as _;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use flate2::{Decompress, FlushDecompress, Status};
 use gix::ObjectId;
 use gix::objs::{Find as _, FindHeader as _};
+use gix::odb::pack::cache::DecodeEntry;
 use gix::odb::pack::cache::lru::MemoryCappedHashmap;
 use verdict::Oid;
 
 use crate::error::RepoError;
 use crate::layout::Layout;
 
-/// How much each thread keeps of what objects in packs are stored as differences to, in bytes. Neighbours are read one
-/// after the other, so that a base is needed soon or not again.
-const DELTA_BASES: usize = 4 << 20;
+/// How much is kept of what objects in packs are stored as differences to, in bytes. Neighbours are read one after the
+/// other, so that a base is needed soon or not again.
+const DELTA_BASES: usize = 16 << 20;
 
 /// Larger objects are not read, in bytes: 2 GiB.
 pub(crate) const ALLOC_LIMIT: u64 = 2 << 30;
@@ -69,6 +70,27 @@ pub struct Object {
     pub data: Vec<u8>,
 }
 
+/// What objects in packs are stored as differences to. Threads that read neighbours need the same ones.
+#[derive(Clone)]
+struct Bases(Arc<Mutex<MemoryCappedHashmap>>);
+
+impl Bases {
+    /// A thread that panicked left a cache that may lack something, no more.
+    fn cache(&self) -> MutexGuard<'_, MemoryCappedHashmap> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl DecodeEntry for Bases {
+    fn put(&mut self, pack_id: u32, offset: u64, data: &[u8], kind: gix::objs::Kind, compressed_size: usize) {
+        self.cache().put(pack_id, offset, data, kind, compressed_size);
+    }
+
+    fn get(&mut self, pack_id: u32, offset: u64, out: &mut Vec<u8>) -> Option<(gix::objs::Kind, usize)> {
+        self.cache().get(pack_id, offset, out)
+    }
+}
+
 /// The objects of a repository. A clone reads the same objects, with buffers of its own: one for each thread.
 pub struct Objects {
     handle: gix::OdbHandle,
@@ -92,7 +114,8 @@ impl Objects {
     pub(crate) fn new(repo: &gix::Repository) -> Self {
         let mut handle = repo.objects.clone();
         handle.ignore_replacements = true;
-        handle.set_pack_cache(|| Box::new(MemoryCappedHashmap::new(DELTA_BASES)));
+        let bases = Bases(Arc::new(Mutex::new(MemoryCappedHashmap::new(DELTA_BASES))));
+        handle.set_pack_cache(move || Box::new(bases.clone()));
         let loose = repo.common_dir().join("objects");
         let (layout, inflate) = (Arc::default(), fresh_inflate());
         Self { handle, loose, layout, inflate, asked: Cell::new(0), hash: repo.object_hash() }

@@ -14,7 +14,7 @@ use crate::lock::Patience;
 
 /// As many as the measurements had: more of them wait for the file system.
 pub(crate) const THREADS: usize = 2;
-/// So many files of a directory are one piece of work.
+/// So many files, neighbours in a pack, are one piece of work.
 const PIECE: usize = 128;
 
 /// Writes every file of `listing` into `root`, an empty directory. Returns what was seen of each, in their order.
@@ -26,16 +26,20 @@ pub(crate) fn build(
 ) -> Result<Vec<Seen>, WorktreeError> {
     let root = open_root(root)?;
     make_directories(listing, &root)?;
-    let pieces = pieces(objects, listing);
+    let order = objects.order(&listing.items, |item| item.id);
+    let pieces: Vec<&[usize]> = order.chunks(PIECE).collect();
+    let directory_of = directories(listing);
     let written = in_threads(pieces.len(), objects, |objects, number| {
-        let (directory, items) = &pieces[number];
-        let path = &listing.directories[*directory].path;
-        let dir = descend(&root, path).map_err(WorktreeError::errno(shown(path)))?;
-        let each = items.iter().map(|item| {
-            patience.check()?;
-            Ok((*item, write(objects, &dir, &listing.items[*item])?))
-        });
-        each.collect::<Result<Vec<_>, WorktreeError>>()
+        let mut written = Vec::with_capacity(PIECE);
+        for of_one in pieces[number].chunk_by(|a, b| directory_of[*a] == directory_of[*b]) {
+            let path = &listing.directories[directory_of[of_one[0]]].path;
+            let dir = descend(&root, path).map_err(WorktreeError::errno(shown(path)))?;
+            for &item in of_one {
+                patience.check()?;
+                written.push((item, write(objects, &dir, &listing.items[item])?));
+            }
+        }
+        Ok::<_, WorktreeError>(written)
     })?;
     let mut seen = vec![Seen::default(); listing.items.len()];
     for (item, found) in written.into_iter().flatten() {
@@ -59,24 +63,13 @@ fn make_directories(listing: &Listing, root: &OwnedFd) -> Result<(), WorktreeErr
     Ok(())
 }
 
-/// The items by directory; the directories, and the items of each, in the order in which they are read fastest.
-fn pieces(objects: &Objects, listing: &Listing) -> Vec<(usize, Vec<usize>)> {
+/// The number of each item's directory.
+fn directories(listing: &Listing) -> Vec<usize> {
     let mut of_item = vec![0; listing.items.len()];
     for (number, directory) in listing.directories.iter().enumerate() {
         directory.items.iter().for_each(|item| of_item[*item] = number);
     }
-    let mut place: Vec<Option<usize>> = vec![None; listing.directories.len()];
-    let mut pieces: Vec<(usize, Vec<usize>)> = Vec::new();
-    for item in objects.order(&listing.items, |item| item.id) {
-        let directory = of_item[item];
-        if let Some(at) = place[directory].filter(|at| pieces[*at].1.len() < PIECE) {
-            pieces[at].1.push(item);
-        } else {
-            place[directory] = Some(pieces.len());
-            pieces.push((directory, vec![item]));
-        }
-    }
-    pieces
+    of_item
 }
 
 /// Does the work of every number below `count`, each thread with a `means` of its own. After an error no more is begun.
