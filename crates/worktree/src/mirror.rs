@@ -76,8 +76,12 @@ impl<'a> Mirrors<'a> {
         self.prepare(remote, format, &place)?;
         let mut found = self.admit(&place.dir, remote, sha, branches);
         if found.as_ref().is_err_and(may_be_fetched) {
-            self.fetch(remote, format, &place)?;
+            let fetched = self.fetch(remote, format, &place);
             found = self.admit(&place.dir, remote, sha, branches);
+            // A git that outlived its killed runner may have been faster.
+            if found.is_err() {
+                fetched?;
+            }
         }
         let (repo, Admitted { commit, branch, tip }) = found?;
         self.pin(&place.dir, sha)?;

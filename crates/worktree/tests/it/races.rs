@@ -5,8 +5,9 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::time::SystemTime;
 
-use host::{Cmd, Host, HostError, Local, Output, Stat};
-use worktree::{Bounds, Cache, Checkout, Made, Patience};
+use host::{Cmd, Host, HostError, Local, Output, Stat, Status};
+use verdict::Oid;
+use worktree::{Bounds, Cache, Checkout, Made, Mirrors, Patience, Remote};
 
 use crate::lab::{Lab, class};
 
@@ -116,4 +117,60 @@ fn who_sees_a_change_last_leaves_alone_what_was_made_anew_since() {
     let mut late = cache.checkout(&lab.provide(&sha).unwrap()).unwrap();
     assert_eq!(class(late.verify().unwrap_err()), "mutation-detected 1");
     is_kept(&lab, &in_use);
+}
+
+/// This machine, on which a git that outlived its runner is faster than the one that is started.
+struct Overtaken(Local);
+
+impl Host for Overtaken {
+    fn run(&self, cmd: &Cmd) -> Result<Output, HostError> {
+        let output = self.0.run(cmd)?;
+        assert!(output.success());
+        let stderr = b"error: cannot lock ref 'refs/heads/main': is at 1 but expected 0".to_vec();
+        Ok(Output { status: Status::Exited(1), stderr, ..output })
+    }
+
+    fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, HostError> {
+        self.0.read(path)
+    }
+
+    fn write_atomic(&self, path: &Path, bytes: &[u8], mode: u32) -> Result<(), HostError> {
+        self.0.write_atomic(path, bytes, mode)
+    }
+
+    fn stat(&self, path: &Path) -> Result<Option<Stat>, HostError> {
+        self.0.stat(path)
+    }
+
+    fn remove(&self, path: &Path) -> Result<(), HostError> {
+        self.0.remove(path)
+    }
+
+    fn env(&self, name: &str) -> Option<OsString> {
+        self.0.env(name)
+    }
+
+    fn uid(&self) -> u32 {
+        self.0.uid()
+    }
+
+    fn now(&self) -> SystemTime {
+        self.0.now()
+    }
+
+    fn random(&self, len: usize) -> Vec<u8> {
+        self.0.random(len)
+    }
+}
+
+#[test]
+fn what_another_git_fetched_meanwhile_is_there() {
+    let lab = Lab::new();
+    let (host, url) = (Overtaken(Local::new()), lab.url());
+    let remote = Remote { url: &url, fetch: &url, ssh_host_keys: &[], ssh_identity: None };
+    let mirrors = Mirrors::open(&host, &lab.state(), Patience::default()).unwrap();
+    let provide = |sha: &Oid| mirrors.provide(&remote, sha, &["main".to_owned()]);
+    drop(provide(&lab.f.id("HEAD")).unwrap());
+    let unknown = provide(&"1".repeat(40).parse().unwrap()).err().unwrap();
+    assert_eq!(class(unknown), "remote-unreachable 4");
 }
