@@ -61,15 +61,20 @@ impl Drop for Building {
     }
 }
 
-/// Removes what crashed builds left. Returns how many there were.
+/// Removes what crashed builds left, and the locks of slots that were never made. Returns how many builds there were.
 pub(crate) fn sweep(trees: &Path) -> Result<usize, WorktreeError> {
     let mut swept = 0;
     for entry in std::fs::read_dir(trees).map_err(WorktreeError::io(trees))? {
         let name = entry.map_err(WorktreeError::io(trees))?.file_name();
-        let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
+        let Some(name) = name.to_str() else { continue };
         let dir = trees.join(name.strip_suffix(".lock").unwrap_or(name));
+        let is_left = || name.starts_with(PREFIX) || !dir.exists();
+        if !is_left() {
+            continue;
+        }
         let lock_path = dir.with_added_extension("lock");
-        if let Some(_lock) = Lock::take(&lock_path, Hold::Exclusive)? {
+        // Another run may have made the slot by now.
+        if let Some(_lock) = Lock::take(&lock_path, Hold::Exclusive)?.filter(|_| is_left()) {
             swept += usize::from(dir.exists());
             remove(&dir)?;
             remove(&lock_path)?;

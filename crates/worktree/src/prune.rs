@@ -109,6 +109,8 @@ impl Prune<'_> {
                 self.pruned.pins += 1;
             }
         }
+        let is_begun = |path: &&PathBuf| path.extension().is_some_and(|it| it == "lock");
+        entries(&dir.join("proofs"))?.iter().filter(is_begun).try_for_each(|path| remove(path))?;
         let packs = entries(&dir.join("objects/pack"))?;
         let is_left =
             |path: &&PathBuf| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"tmp_"));

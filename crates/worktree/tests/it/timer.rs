@@ -46,9 +46,12 @@ fn j21_what_was_put_away_and_what_a_crash_left_goes() {
     drop(checkout);
     let trees = lab.state().join("trees");
     std::fs::create_dir_all(trees.join(".building-0123/tree")).unwrap();
+    std::fs::write(trees.join(format!("{}.lock", "1".repeat(40))), "").unwrap();
+    std::fs::write(lab.mirror().join("proofs/1.new-0123.lock"), "").unwrap();
     let pruned = prune(&lab.host, &lab.state(), &[&lab.url()], WEEK).unwrap();
     assert_eq!((pruned.quarantined, pruned.unfinished), (0, 1));
     assert_eq!(std::fs::read_dir(&trees).unwrap().count(), 0);
+    assert_eq!(std::fs::read_dir(lab.mirror().join("proofs")).unwrap().count(), 0);
     let quarantine = lab.state().join("quarantine");
     let name = std::fs::read_dir(&quarantine).unwrap().next().unwrap().unwrap().file_name().into_string().unwrap();
     let tree = name.split('-').next().unwrap();
