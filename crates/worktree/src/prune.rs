@@ -90,7 +90,11 @@ impl Prune<'_> {
                 for path in ["known_hosts", "gitconfig"].map(|suffix| dir.with_extension(suffix)) {
                     remove(&path)?;
                 }
-                [&dir, &place.change, &place.in_use].into_iter().try_for_each(|path| remove(path))?;
+                // Half of a mirror would be nobody's, and in the way of the next one of its name.
+                let gone = dir.with_file_name(format!("{name}-gone"));
+                remove(&gone)?;
+                std::fs::rename(&dir, &gone).map_err(WorktreeError::io(&dir))?;
+                [&gone, &place.change, &place.in_use].into_iter().try_for_each(|path| remove(path))?;
                 self.pruned.mirrors += 1;
             } else {
                 self.tidy(&dir)?;

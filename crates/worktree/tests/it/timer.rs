@@ -1,6 +1,7 @@
 //! What a timer removes, and what it must not.
 
 use std::fs::File;
+use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use worktree::{Pruned, Scanned, prune};
@@ -35,6 +36,26 @@ fn j21_a_mirror_that_nobody_used_goes_unless_it_is_in_the_allowlist_or_in_use() 
     assert_eq!(std::fs::read_dir(lab.state().join("mirrors")).unwrap().count(), 0);
     drop(lab.provide(&lab.f.id("HEAD")).unwrap());
     assert_eq!(prune(&lab.host, &lab.state(), &[], WEEK).unwrap(), Pruned::default());
+}
+
+#[test]
+fn j21_a_pruning_that_ends_early_leaves_no_half_mirror() {
+    let lab = Lab::new();
+    drop(lab.provide(&lab.f.id("HEAD")).unwrap());
+    age(&lab);
+    let (mirror, busy) = (lab.mirror(), lab.mirror().join("objects/busy"));
+    std::fs::create_dir(&busy).unwrap();
+    let mounted = Command::new("mount").args(["-t", "tmpfs", "tmpfs"]).arg(&busy).status().unwrap();
+    assert!(mounted.success(), "run the tests as root, as CI does");
+    let pruned = prune(&lab.host, &lab.state(), &[], WEEK);
+    let left = std::fs::read_dir(lab.state().join("mirrors")).unwrap().map(|entry| entry.unwrap().path());
+    for dir in left.filter(|path| path.is_dir()) {
+        drop(Command::new("umount").arg("-l").arg(dir.join("objects/busy")).status());
+    }
+    assert!(pruned.is_err() && !mirror.exists());
+    drop(lab.provide(&lab.f.id("HEAD")).unwrap());
+    assert_eq!(prune(&lab.host, &lab.state(), &[&lab.url()], WEEK).unwrap().mirrors, 1);
+    assert!(mirror.exists());
 }
 
 #[test]
