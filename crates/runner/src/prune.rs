@@ -55,7 +55,7 @@ impl fmt::Display for Removed {
 /// `mutation-detected`, when a checkout was changed: everything was done then all the same.
 pub fn prune(host: &dyn Host, site: &Site, age: Duration) -> Result<Removed, Failure> {
     let policy = site.policy(host)?;
-    let state = site.own_state(host)?;
+    let state = &site.own_state(host)?;
     // Where a dead job cannot be finished, such as on a full disk, room is made first.
     let swept = sweep(host, state);
     let jobs = prune_jobs(host, state, age)?;

@@ -93,12 +93,13 @@ impl Runner<'_> {
         rustix::process::umask(Mode::from_raw_mode(0o022));
         let policy = self.site.policy(self.host)?;
         let admitted = admit(&policy, asked)?;
-        let state = self.site.own_state(self.host)?;
-        sweep(self.host, state)?;
+        let site = Site { state: self.site.own_state(self.host)?, configs: self.site.configs.clone() };
+        let runner = Runner { site: &site, ..*self };
+        sweep(self.host, &site.state)?;
         let begun = Begun::now(self.host)?;
         let (died, _) = begun.artifact(self.host, &admitted, Performed::failed(&interrupted()))?;
-        let desk = Desk::open(state, &begun.record(self.host, &admitted)?, &died)?;
-        let performed = perform(self, &admitted, desk.dir());
+        let desk = Desk::open(&site.state, &begun.record(self.host, &admitted)?, &died)?;
+        let performed = perform(&runner, &admitted, desk.dir());
         let (artifact, exit) = begun.artifact(self.host, &admitted, performed)?;
         let artifact_dir = desk.dir().to_owned();
         desk.close(self.host, &artifact)?;

@@ -54,15 +54,15 @@ impl Site {
         Ok(Self { configs: absolute(configs)?, state: absolute(state)? })
     }
 
-    /// The directory of the state, which is made where it is not there. Whoever else could write to it could put trees,
-    /// links and proofs there.
+    /// The directory of the state without links and `..`, which is made where it is not there. Whoever else could write to
+    /// it could put trees, links and proofs there.
     ///
     /// # Errors
     /// Not ready, class `state-unsafe`, when anyone but root and this user could; those of the machine.
-    pub(crate) fn own_state(&self, host: &dyn Host) -> Result<&Path, Failure> {
-        let state = &self.state;
-        private_dirs(state)?;
-        let found = fs::metadata(state).map_err(HostError::io(state))?;
+    pub(crate) fn own_state(&self, host: &dyn Host) -> Result<PathBuf, Failure> {
+        private_dirs(&self.state)?;
+        let state = self.state.canonicalize().map_err(HostError::io(&self.state))?;
+        let found = fs::metadata(&state).map_err(HostError::io(&state))?;
         let why = if found.uid() != 0 && found.uid() != host.uid() {
             "belongs to another user"
         } else if found.mode() & 0o022 != 0 {

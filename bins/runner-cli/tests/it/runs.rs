@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
 use insta::assert_snapshot;
 use sha2::{Digest as _, Sha256};
@@ -81,6 +82,19 @@ fn a_state_directory_whose_name_is_no_text_is_one_all_the_same() {
     let output = command.env("HOME", stage.path("home")).output().unwrap();
     let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&told["status"], output.status.code()), (&"success".into(), Some(0)), "{told}");
+}
+
+#[test]
+fn a_state_directory_may_be_named_from_where_one_is() {
+    for (by, level) in [(As::Me, "L3"), (As::Confined, "L0")] {
+        let job = Stage::script("echo hello");
+        let stage = Stage::by(by, &format!("[sandbox]\nmin_level = \"L0\"\n{job}"));
+        let run = ["run", "script", "--repo", "project", "--sha", &stage.head(), "--json"];
+        let output = stage.command_at(Path::new("../home/../state"), &run).output().unwrap();
+        let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!((&told["status"], &told["level"]), (&"success".into(), &level.into()), "{told}");
+        assert!(told["artifact_dir"].as_str().unwrap().starts_with(stage.path("state").to_str().unwrap()), "{told}");
+    }
 }
 
 #[test]

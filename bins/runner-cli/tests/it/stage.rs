@@ -117,6 +117,11 @@ impl Stage {
 
     /// The same, to be changed or started.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
+        self.command_at(&self.path("state"), args)
+    }
+
+    /// The same with another way to the state directory.
+    pub(crate) fn command_at(&self, state: &Path, args: &[&str]) -> Command {
         let mut command = match self.by {
             As::Confined => {
                 let mut unshare = Command::new("unshare");
@@ -131,7 +136,7 @@ impl Stage {
         }
         let mut command = self.clean(command);
         command.args(args).args(["--configs".as_ref(), self.path("configs").as_os_str()]);
-        command.args(["--state".as_ref(), self.path("state").as_os_str()]);
+        command.args(["--state".as_ref(), state.as_os_str()]);
         command
     }
 
