@@ -22,15 +22,15 @@ const MUTATED: [&str; 14] = [
     "crates/allowlist/src/git_url*",
     "crates/allowlist/src/variable*",
     "crates/job/src/conclude*",
+    "crates/review-bundle/src/fill*",
+    "crates/review-bundle/src/ledger*",
+    "crates/review-bundle/src/overview*",
+    "crates/review-bundle/src/packet*",
     "crates/runner/src/desk*",
     "crates/runner/src/site*",
     "crates/sandbox/src/evidence*",
     "crates/verdict/src/gate/**",
     "crates/worktree/src/verify*",
-    "crates/review-bundle/src/fill*",
-    "crates/review-bundle/src/ledger*",
-    "crates/review-bundle/src/overview*",
-    "crates/review-bundle/src/packet*",
 ];
 
 /// How long each fuzz target runs in `--full`.

@@ -223,7 +223,7 @@ impl<'a> Cache<'a> {
         let building = Building::adopt(self.host, &self.trees, &old.dir)?;
         drop(remove(&old.lock));
         drop(lock);
-        let patched = match patch.apply(&building.dir.join("tree"), &index, slot.id_len()) {
+        let patched = match patch.apply(&building.dir.join("tree"), &index) {
             Ok(patched) => patched,
             Err(NotPatched::Failed(error)) => return Err(error),
             Err(NotPatched::Mutated(at)) => {
@@ -235,10 +235,8 @@ impl<'a> Cache<'a> {
         };
         let size = (patched.files, (meta.bytes + patched.new).saturating_sub(patched.gone));
         let meta = Meta::new(&slot.tree, &pinned.mirror, size, meta.evidence);
-        for name in ["index", "meta.json"] {
-            remove(&building.dir.join(name))?;
-        }
-        index::write(&building.dir.join("index"), &patched.index, self.host.now())?;
+        index::edit(&building.dir.join("index"), &index, &patched.edits, self.host.now())?;
+        remove(&building.dir.join("meta.json"))?;
         meta.write(&building.dir)?;
         Ok(Some((building, meta.evidence)))
     }

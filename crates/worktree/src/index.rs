@@ -1,7 +1,10 @@
 //! Git's index of a checkout (gitformat-index(5), version 2), without a checksum, which git has been able to read since
 //! 2.40 and wants never.
 
+use std::fs::File;
+use std::io::Write as _;
 use std::ops::Range;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -10,6 +13,7 @@ use repo::ObjectId;
 use crate::error::WorktreeError;
 use crate::files::Seen;
 use crate::listing::Item;
+use crate::template::remove;
 
 /// Before the path: ten numbers, the id, the flags.
 const NUMBERS: usize = 40;
@@ -19,60 +23,56 @@ const AHEAD: Duration = Duration::from_secs(2);
 /// A longer path has this as its length.
 const LONG: usize = 0xfff;
 
-/// Writes an index, entry after entry in the order of their paths.
-pub(crate) struct Writer {
+/// An index while it is written, entry after entry in the order of their paths.
+struct Writer {
     bytes: Vec<u8>,
     count: u32,
 }
 
 impl Writer {
-    pub(crate) fn with_capacity(bytes: usize) -> Self {
+    fn with_capacity(bytes: usize) -> Self {
         let mut all = Vec::with_capacity(bytes);
         all.extend_from_slice(b"DIRC\0\0\0\x02\0\0\0\0");
         Self { bytes: all, count: 0 }
     }
 
-    pub(crate) fn push(&mut self, item: &Item, seen: &Seen) {
-        let start = self.bytes.len();
-        let numbers = [
-            seen.ctime[0],
-            seen.ctime[1],
-            seen.mtime[0],
-            seen.mtime[1],
-            seen.dev,
-            seen.ino,
-            item.mode,
-            seen.uid,
-            seen.gid,
-            seen.size,
-        ];
-        for number in numbers {
-            self.bytes.extend_from_slice(&number.to_be_bytes());
-        }
-        self.bytes.extend_from_slice(item.id.as_slice());
-        let flags = u16::try_from(item.path.len().min(LONG)).expect("twelve bits");
-        self.bytes.extend_from_slice(&flags.to_be_bytes());
-        self.bytes.extend_from_slice(&item.path);
-        let padded = start + padded(self.bytes.len() - start);
-        self.bytes.resize(padded, 0);
-        self.count += 1;
+    /// Takes bytes of so many entries.
+    fn push(&mut self, entries: &[u8], count: usize) {
+        self.bytes.extend_from_slice(entries);
+        self.count += u32::try_from(count).expect("an index counts its entries with 32 bits");
     }
 
-    /// Takes entries of `index` as they are, by their numbers.
-    pub(crate) fn push_all(&mut self, index: &Index, numbers: Range<usize>) {
-        self.count += u32::try_from(numbers.len()).expect("an index counts its entries with 32 bits");
-        self.bytes.extend_from_slice(&index.bytes[index.starts[numbers.start]..index.starts[numbers.end]]);
-    }
-
-    pub(crate) const fn count(&self) -> usize {
-        self.count as usize
-    }
-
-    pub(crate) fn finish(mut self, id_len: usize) -> Vec<u8> {
+    fn finish(mut self, id_len: usize) -> Vec<u8> {
         self.bytes[8..HEADER].copy_from_slice(&self.count.to_be_bytes());
         self.bytes.resize(self.bytes.len() + id_len, 0);
         self.bytes
     }
+}
+
+/// The bytes of an entry.
+pub(crate) fn entry(item: &Item, seen: &Seen) -> Vec<u8> {
+    let numbers = [
+        seen.ctime[0],
+        seen.ctime[1],
+        seen.mtime[0],
+        seen.mtime[1],
+        seen.dev,
+        seen.ino,
+        item.mode,
+        seen.uid,
+        seen.gid,
+        seen.size,
+    ];
+    let mut bytes = Vec::with_capacity(NUMBERS + 32 + 10 + item.path.len());
+    for number in numbers {
+        bytes.extend_from_slice(&number.to_be_bytes());
+    }
+    bytes.extend_from_slice(item.id.as_slice());
+    let flags = u16::try_from(item.path.len().min(LONG)).expect("twelve bits");
+    bytes.extend_from_slice(&flags.to_be_bytes());
+    bytes.extend_from_slice(&item.path);
+    bytes.resize(padded(bytes.len()), 0);
+    bytes
 }
 
 /// One to eight zeros end an entry, so that it is as long as a multiple of eight.
@@ -84,15 +84,33 @@ const fn padded(len: usize) -> usize {
 pub(crate) fn of(items: &[Item], seen: &[Seen], id_len: usize) -> Vec<u8> {
     let paths: usize = items.iter().map(|item| item.path.len()).sum();
     let mut writer = Writer::with_capacity(HEADER + paths + items.len() * (NUMBERS + id_len + 10) + id_len);
-    items.iter().zip(seen).for_each(|(item, seen)| writer.push(item, seen));
+    items.iter().zip(seen).for_each(|(item, seen)| writer.push(&entry(item, seen), 1));
     writer.finish(id_len)
 }
 
 /// Writes an index that is not there yet.
 pub(crate) fn write(path: &Path, bytes: &[u8], now: SystemTime) -> Result<(), WorktreeError> {
-    let written = std::fs::write(path, bytes);
-    let dated = written.and_then(|()| std::fs::File::options().write(true).open(path)?.set_modified(now + AHEAD));
-    dated.map_err(WorktreeError::io(path))
+    let file = File::create_new(path).and_then(|mut file| file.write_all(bytes).map(|()| file));
+    file.and_then(|file| file.set_modified(now + AHEAD)).map_err(WorktreeError::io(path))
+}
+
+/// In place of old entries, some or none, come the bytes of a new one, or nothing.
+pub(crate) struct Edit {
+    pub(crate) old: Range<usize>,
+    pub(crate) new: Vec<u8>,
+}
+
+/// Changes the index at `path`, which nobody uses and which is `old`, by edits in the order of their entries.
+pub(crate) fn edit(path: &Path, old: &Index, edits: &[Edit], now: SystemTime) -> Result<(), WorktreeError> {
+    if edits.iter().any(|edit| old.span(&edit.old).len() != edit.new.len()) {
+        remove(path)?;
+        return write(path, &old.edited(edits), now);
+    }
+    let in_place = |file: File| {
+        edits.iter().try_for_each(|edit| file.write_all_at(&edit.new, old.span(&edit.old).start as u64))?;
+        file.set_modified(now + AHEAD)
+    };
+    File::options().write(true).open(path).and_then(in_place).map_err(WorktreeError::io(path))
 }
 
 /// An index that was read.
@@ -134,9 +152,22 @@ impl Index {
         self.starts.len() - 1
     }
 
-    /// How many bytes it has.
-    pub(crate) fn size(&self) -> usize {
-        self.bytes.len()
+    /// Where the bytes of entries are.
+    fn span(&self, numbers: &Range<usize>) -> Range<usize> {
+        self.starts[numbers.start]..self.starts[numbers.end]
+    }
+
+    fn edited(&self, edits: &[Edit]) -> Vec<u8> {
+        let more: usize = edits.iter().map(|edit| edit.new.len()).sum();
+        let mut writer = Writer::with_capacity(self.bytes.len() + more);
+        let mut from = 0;
+        for edit in edits {
+            writer.push(&self.bytes[self.span(&(from..edit.old.start))], edit.old.start - from);
+            writer.push(&edit.new, usize::from(!edit.new.is_empty()));
+            from = edit.old.end;
+        }
+        writer.push(&self.bytes[self.span(&(from..self.len()))], self.len() - from);
+        writer.finish(self.id_len)
     }
 
     /// The number of the first entry at or after `from` whose path is not before `path`.
@@ -218,11 +249,39 @@ mod tests {
         assert_eq!(index.items(), items);
         assert_eq!((0..index.len()).map(|number| index.seen(number)).collect::<Vec<_>>(), seen);
         assert_eq!((index.find(0, b"aaa"), index.find(5, b"aaa"), index.find(0, b"c")), (2, 5, index.len()));
-        let mut again = Writer::with_capacity(0);
-        again.push_all(&index, 0..5);
-        again.push_all(&index, 5..5);
-        again.push_all(&index, 5..index.len());
-        assert!(again.finish(20) == bytes);
+    }
+
+    #[test]
+    fn what_is_edited_is_what_would_be_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let (items, now) = (items(), SystemTime::now());
+        let seen = |size| Seen { size, ..Seen::default() };
+        let new = |number: usize, size| entry(&items[number], &seen(size));
+        let all = |numbers: &[usize], changed: &[usize]| {
+            let items: Vec<Item> = numbers.iter().map(|number| items[*number].clone()).collect();
+            let size = |number: &usize| seen(u32::from(changed.contains(number)));
+            of(&items, &numbers.iter().map(size).collect::<Vec<_>>(), 20)
+        };
+        let old: Vec<usize> = (0..items.len()).filter(|number| *number != 7).collect();
+        let edit_of = |old: Range<usize>, new: Vec<u8>| Edit { old, new };
+        let last = items.len() - 1;
+        let cases = [
+            // In place, at both ends too.
+            (vec![edit_of(0..1, new(0, 1)), edit_of(last - 1..last, new(last, 1))], all(&old, &[0, last])),
+            // One more, one less, and one that changed behind them.
+            (
+                vec![edit_of(2..3, vec![]), edit_of(7..7, new(7, 1)), edit_of(9..10, new(10, 1))],
+                all(&(0..items.len()).filter(|number| *number != 2).collect::<Vec<_>>(), &[7, 10]),
+            ),
+            (vec![], all(&old, &[])),
+        ];
+        for (number, (edits, expected)) in cases.iter().enumerate() {
+            let path = dir.path().join(number.to_string());
+            write(&path, &all(&old, &[]), now).unwrap();
+            edit(&path, &Index::read(&path, 20).unwrap(), edits, now).unwrap();
+            assert!(std::fs::read(&path).unwrap() == *expected, "{number}");
+            assert_eq!(std::fs::metadata(&path).unwrap().modified().unwrap(), now + AHEAD);
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use crate::build::in_threads;
 use crate::error::WorktreeError;
 use crate::files::{Seen, descend, descend_or_make, open_root, shown, write};
-use crate::index::{Index, Writer};
+use crate::index::{Edit, Index, entry};
 use crate::listing::{Item, SUBMODULE, check_path, name};
 use crate::lock::Patience;
 
@@ -45,7 +45,7 @@ impl Patch<'_> {
     }
 
     /// Changes the files below `root`, whose index is `old`.
-    pub(crate) fn apply(&self, root: &Path, old: &Index, id_len: usize) -> Result<Patched, NotPatched> {
+    pub(crate) fn apply(&self, root: &Path, old: &Index) -> Result<Patched, NotPatched> {
         let root = open_root(root)?;
         for change in self.changes.iter().filter(|change| !is_replaced(change)) {
             self.patience.check()?;
@@ -53,7 +53,7 @@ impl Patch<'_> {
                 remove(&root, &change.path, side)?;
             }
         }
-        Ok(self.index(old, &self.add_all(&root)?, id_len))
+        Ok(self.index(old, &self.add_all(&root)?))
     }
 
     /// Writes what is new, with two threads once its directories are there. Returns it sorted by path.
@@ -73,33 +73,35 @@ impl Patch<'_> {
         Ok(written)
     }
 
-    /// The entries of what stays as they are, and the new ones between them.
-    fn index(&self, old: &Index, written: &[(Item, Seen)], id_len: usize) -> Patched {
-        let mut writer = Writer::with_capacity(old.size() + 256 * written.len());
+    /// What is another in the index.
+    fn index(&self, old: &Index, written: &[(Item, Seen)]) -> Patched {
         let (mut written, mut from) = (written.iter().peekable(), 0);
-        let mut patched = Patched { index: Vec::new(), files: 0, gone: 0, new: 0 };
+        let mut patched = Patched { edits: Vec::new(), files: old.len(), gone: 0, new: 0 };
         for change in &self.changes {
             let found = old.find(from, &change.path);
-            writer.push_all(old, from..found);
             let is_old = found < old.len() && old.path(found) == change.path;
-            patched.gone += if is_old { u64::from(old.seen(found).size) } else { 0 };
             from = found + usize::from(is_old);
-            if let Some((item, seen)) = written.next_if(|(item, _)| item.path == change.path) {
-                writer.push(item, seen);
-                patched.new += u64::from(seen.size);
+            let mut edit = Edit { old: found..from, new: Vec::new() };
+            if is_old {
+                patched.gone += u64::from(old.seen(found).size);
+                patched.files -= 1;
             }
+            if let Some((item, seen)) = written.next_if(|(item, _)| item.path == change.path) {
+                edit.new = entry(item, seen);
+                patched.new += u64::from(seen.size);
+                patched.files += 1;
+            }
+            patched.edits.push(edit);
         }
-        writer.push_all(old, from..old.len());
-        patched.files = writer.count();
-        patched.index = writer.finish(id_len);
         patched
     }
 }
 
 /// What a checkout became.
 pub(crate) struct Patched {
-    pub(crate) index: Vec<u8>,
-    /// How many entries the index has.
+    /// What is another in its index.
+    pub(crate) edits: Vec<Edit>,
+    /// How many entries the index has then.
     pub(crate) files: usize,
     /// The bytes of what was removed and of what was written.
     pub(crate) gone: u64,
