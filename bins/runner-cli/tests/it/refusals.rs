@@ -175,18 +175,6 @@ fn a_bind_that_is_not_there_is_said_so() {
 }
 
 #[test]
-fn a_state_directory_that_is_named_relative_to_here_is_told_in_full() {
-    let stage = Stage::new(HELLO);
-    let mut command = std::process::Command::new(stage.program());
-    command.current_dir(stage.path("")).env("HOME", stage.path("home"));
-    command.args(["run", "hello", "--repo", "project", "--sha", &stage.head(), "--json"]);
-    let said = command.args(["--configs", "configs", "--state", "other"]).output().unwrap();
-    let finished: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
-    let dir = std::path::Path::new(finished["artifact_dir"].as_str().unwrap());
-    assert!(dir.starts_with(stage.path("other/jobs")), "{}", dir.display());
-}
-
-#[test]
 fn a_program_that_is_not_there_is_said_so() {
     let stage = Stage::new("[jobs.nothing]\nargv = [\"no-such-program\"]\ntimeout_sec = 60\n");
     let said = stage.job("nothing");
