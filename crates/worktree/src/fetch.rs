@@ -144,13 +144,17 @@ fn ssh(known: &Path, identity: Option<&str>) -> String {
         "ssh -F /dev/null -o BatchMode=yes -o StrictHostKeyChecking=yes -o UserKnownHostsFile={} \
          -o GlobalKnownHostsFile=/dev/null -o UpdateHostKeys=no -o VerifyHostKeyDNS=no -o ForwardAgent=no \
          -o ForwardX11=no -o PermitLocalCommand=no -o ConnectTimeout={CONNECT_SECONDS}",
-        // ssh itself splits the value at blanks that are not quoted.
-        quoted(&format!("\"{}\"", known.display())),
+        quoted(&value(&known.display().to_string())),
     );
     if let Some(identity) = identity {
-        _ = write!(command, " -o IdentitiesOnly=yes -o IdentityFile={}", quoted(&format!("\"{identity}\"")));
+        _ = write!(command, " -o IdentitiesOnly=yes -o IdentityFile={}", quoted(&value(identity)));
     }
     command
+}
+
+/// A path as ssh itself reads it, which splits at blanks that are not quoted and takes `%` for the beginning of a token.
+fn value(path: &str) -> String {
+    format!("\"{}\"", path.replace('%', "%%"))
 }
 
 fn quoted(word: &str) -> String {

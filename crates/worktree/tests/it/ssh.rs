@@ -65,11 +65,21 @@ fn server(lab: &Lab) -> Server {
 }
 
 fn provide(lab: &Lab, server: &Server, keys: &[String], identity: &str) -> Result<Pinned, WorktreeError> {
+    provide_in(&lab.state(), lab, server, keys, identity)
+}
+
+fn provide_in(
+    state: &Path,
+    lab: &Lab,
+    server: &Server,
+    keys: &[String],
+    identity: &str,
+) -> Result<Pinned, WorktreeError> {
     let user = String::from_utf8(Command::new("id").arg("-un").output().unwrap().stdout).unwrap();
     let url = format!("ssh://{}@127.0.0.1:{}{}", user.trim(), server.port, lab.f.remote().display());
     let identity = server.dir.join(identity);
     let remote = Remote { url: &url, fetch: &url, ssh_host_keys: keys, ssh_identity: identity.to_str() };
-    let mirrors = Mirrors::open(&lab.host, &lab.state(), Patience::default())?;
+    let mirrors = Mirrors::open(&lab.host, state, Patience::default())?;
     mirrors.provide(&remote, &lab.f.id("HEAD"), &["main".to_owned()])
 }
 
@@ -83,6 +93,15 @@ fn j22_a_server_with_a_pinned_key_is_fetched() {
     let server = server(&lab);
     let keys = [public(&server, "host")];
     assert_eq!(provide(&lab, &server, &keys, "user").unwrap().branch(), "main");
+}
+
+#[test]
+fn j22_a_path_that_ssh_would_expand_is_only_itself() {
+    let lab = Lab::new();
+    let server = server(&lab);
+    std::fs::rename(server.dir.join("user"), server.dir.join("50%h")).unwrap();
+    let keys = [public(&server, "host")];
+    drop(provide_in(&lab.f.dir().join("100%z %h"), &lab, &server, &keys, "50%h").unwrap());
 }
 
 #[test]
