@@ -34,6 +34,10 @@ pub const RESERVED: [&str; 8] = [
 /// The most refused things that are told one by one.
 pub const MAX_TOLD: usize = 1000;
 
+/// Bytes of artifact.json for what was taken and what was refused: half of what it may have.
+const TOLD_BYTES: usize = job::artifact::MAX_BYTES / 2;
+/// More than is said of a file there beside its path.
+const ENTRY: usize = 200;
 /// A file while it is being copied.
 const COPYING: &str = ".copying";
 /// Up to so many files each is synced by itself; after that the whole file system, once.
@@ -92,7 +96,7 @@ pub fn collect(source: impl AsFd, destination: &Path, caps: &Caps) -> Result<Col
     let destination = rustix::fs::openat(CWD, destination, DIRECTORY, Mode::empty()).map_err(at)?;
     // A descriptor of one's own has a position of its own.
     let source = open(source.as_fd(), ".", DIRECTORY).map_err(at)?;
-    let mut walk = Walk { caps, top: destination.as_fd(), found: Collected::default(), entries: 0, bytes: 0 };
+    let mut walk = Walk { caps, top: destination.as_fd(), found: Collected::default(), entries: 0, bytes: 0, told: 0 };
     walk.dir(&source, &destination, &Place::default())?;
     if walk.is_many() {
         rustix::fs::syncfs(&destination).map_err(at)?;
@@ -194,6 +198,8 @@ struct Walk<'a> {
     found: Collected,
     entries: usize,
     bytes: u64,
+    /// Bytes of artifact.json that are spent.
+    told: usize,
 }
 
 impl Walk<'_> {
@@ -201,9 +207,19 @@ impl Walk<'_> {
         self.found.files.len() > FEW
     }
 
+    /// Whether there is room in artifact.json to name a path so many times; then it is taken.
+    fn is_told(&mut self, path: &str, times: usize) -> bool {
+        let quoted = path.len() + path.bytes().filter(|byte| matches!(byte, b'"' | b'\\')).count();
+        let needed = times * quoted + ENTRY;
+        let fits = needed <= TOLD_BYTES - self.told;
+        self.told += if fits { needed } else { 0 };
+        fits
+    }
+
     fn refuse(&mut self, path: &[u8], no: No) {
-        if self.found.refused.len() < MAX_TOLD {
-            self.found.refused.push(Refused { path: escape(path), reason: no.as_str().to_owned() });
+        let path = escape(path);
+        if self.found.refused.len() < MAX_TOLD && self.is_told(&path, 1) {
+            self.found.refused.push(Refused { path, reason: no.as_str().to_owned() });
         } else {
             self.found.refused_more += 1;
         }
@@ -278,6 +294,10 @@ impl Walk<'_> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let file = open(from.as_fd(), name, flags)?;
         let bytes = self.admitted(&rustix::fs::fstat(&file)?)?;
+        // It is one of the outputs and of what was collected.
+        if !self.is_told(path, 2) {
+            return Err(No::TooMany.into());
+        }
         let digest = self.copy(File::from(file), to, name, bytes)?;
         self.bytes += bytes;
         Ok(CollectedFile { path: path.to_owned(), bytes, sha256: digest.into() })

@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use insta::assert_snapshot;
-use job::Collected;
+use job::{Artifact, Collected};
 use outcome::Failure;
 use runner::{Caps, collect};
-use rustix::fs::{CWD, FileType, Mode};
+use rustix::fs::{CWD, FileType, Mode, OFlags};
 use tempfile::TempDir;
 
 struct Job {
@@ -219,6 +219,27 @@ fn j15_the_walk_ends_at_the_bound_of_entries() {
     let collected = job.collect(&Caps { entries: 12, ..Caps::default() });
     assert_eq!(collected.files.len(), 11);
     assert_snapshot!(shown(&Collected { files: vec![], ..collected }), @"- many/... too-many");
+}
+
+#[test]
+fn j15_j19_the_longest_paths_leave_room_for_an_artifact_json() {
+    let job = Job::new();
+    let open = |dir: &OwnedFd, name: &str| rustix::fs::openat(dir, name, OFlags::DIRECTORY, Mode::empty()).unwrap();
+    let mut at = job.source();
+    for _ in 0..31 {
+        let name = "\"".repeat(250);
+        rustix::fs::mkdirat(&at, &name, Mode::RWXU).unwrap();
+        at = open(&at, &name);
+    }
+    for number in 0..9000 {
+        rustix::fs::mknodat(&at, format!("{number:0250}"), FileType::RegularFile, Mode::RWXU, 0).unwrap();
+    }
+    let collected = job.collect(&Caps::default());
+    assert!(collected.files.len() > 1000 && collected.refused_more > 1000);
+    assert!(collected.refused.iter().all(|refused| refused.reason == "too-many"));
+    let outputs = collected.files.iter().map(|file| file.path.clone()).collect();
+    let died = Artifact::parse(include_bytes!("../samples/died.json")).unwrap();
+    Artifact { outputs, collected: Some(collected), ..died }.to_json().unwrap();
 }
 
 #[test]
