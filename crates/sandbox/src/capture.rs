@@ -47,8 +47,9 @@ pub(crate) fn mount(root: &Root, tree: &OwnedFd, order: &Order, owner: u32) -> R
     Ok(upper)
 }
 
-/// The most changes that are listed.
+/// The most changes that are listed, and the most bytes of their paths: a job decides how long those are.
 const LIST_CAP: usize = 100_000;
+const PATHS_CAP: usize = 4 << 20;
 
 /// The deepest directory that is looked into: a job could make one within another until the walk ran out of stack.
 const DEPTH_CAP: usize = 200;
@@ -58,6 +59,8 @@ const DEPTH_CAP: usize = 200;
 pub(crate) struct Changes {
     pub(crate) list: Vec<Change>,
     pub(crate) cut: bool,
+    /// The bytes of all listed paths.
+    paths: usize,
     opaque: &'static str,
 }
 
@@ -78,7 +81,9 @@ pub(crate) fn changes(tree: &Path, upper: &OwnedFd, opaque: &'static str) -> io:
 
 impl Changes {
     fn push(&mut self, path: &Path, kind: ChangeKind) {
-        if self.list.len() < LIST_CAP {
+        let paths = self.paths + path.as_os_str().len();
+        if self.list.len() < LIST_CAP && paths <= PATHS_CAP {
+            self.paths = paths;
             self.list.push(Change { path: path.to_owned(), kind });
         } else {
             self.cut = true;
@@ -212,4 +217,19 @@ fn stat(dir: &OwnedFd, name: &OsStr) -> io::Result<Option<Stat>> {
 fn open(dir: &OwnedFd, name: &OsStr, flags: OFlags) -> Result<OwnedFd, Errno> {
     let flags = flags | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::openat(dir, name, flags, Mode::empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn j15_the_paths_of_changes_are_bounded_together() {
+        let mut changes = Changes::default();
+        let path = "d/".repeat(25_000);
+        for _ in 0..1000 {
+            changes.push(Path::new(&path), ChangeKind::Added);
+        }
+        assert!(changes.cut && changes.list.len() * path.len() <= PATHS_CAP);
+    }
 }
