@@ -222,6 +222,37 @@ mod tests {
     }
 
     #[test]
+    fn a_job_that_is_closed_is_finished_and_its_proof_has_its_digest() {
+        let (host, state) = (Local::new(), TempDir::new().unwrap());
+        let desk = Desk::open(state.path(), &record(), &died()).unwrap();
+        let dir = desk.dir().to_owned();
+        desk.close(&host, &died()).unwrap();
+        assert_eq!(artifact(state.path()).unwrap(), died());
+        let digest = job::Sha256::from(<[u8; 32]>::from(Sha256::digest(fs::read(dir.join(ARTIFACT)).unwrap())));
+        assert_eq!(fs::read_to_string(dir.join(DIGEST)).unwrap(), format!("{digest}  artifact.json\n"));
+        assert!(!dir.join(DIED).exists() && !state.path().join("running").join(ID).exists());
+    }
+
+    #[test]
+    fn a_name_stands_for_one_file() {
+        let dir = TempDir::new().unwrap();
+        let path = dir.path().join("marker");
+        let file = File::create(&path).unwrap();
+        assert!(is_at(&file, &path));
+        fs::rename(&path, dir.path().join("other")).unwrap();
+        assert!(!is_at(&file, &path));
+        fs::write(&path, "").unwrap();
+        assert!(!is_at(&file, &path));
+    }
+
+    #[test]
+    fn markers_that_cannot_be_read_are_no_absence_of_markers() {
+        let state = TempDir::new().unwrap();
+        fs::write(state.path().join("running"), "").unwrap();
+        assert!(sweep(&Local::new(), state.path()).unwrap_err().reason.contains("running"));
+    }
+
+    #[test]
     fn j19_a_job_that_begins_is_not_taken_for_one_whose_runner_died() {
         let state = TempDir::new().unwrap();
         let marker = |number: u32| state.path().join(number.to_string());

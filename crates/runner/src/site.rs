@@ -183,8 +183,12 @@ mod tests {
         set(0o755);
         assert_eq!(check("link"), Ok(()));
         if rustix::process::geteuid().is_root() {
+            let site = Site { configs: dir.path().to_owned(), state: dir.path().join("state") };
+            let nobody = Fake::new().user(65534);
+            assert!(site.own_state(&nobody).is_ok(), "it is root's");
             std::os::unix::fs::chown(dir.path().join("state"), Some(65534), None).unwrap();
             assert!(check("state").unwrap_err().contains("another user"));
+            assert!(site.own_state(&nobody).is_ok(), "it is theirs");
         }
     }
 

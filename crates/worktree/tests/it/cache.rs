@@ -184,10 +184,21 @@ fn a_copy_of_ones_own_shows_what_was_changed_in_it() {
     let changed = checkout.changed(&copy).unwrap();
     assert_eq!(changed.paths, [&b"crlf.txt"[..], b"dir1/sub/new", b"run.sh"]);
     assert!(!changed.cut);
-    for number in 0..3000 {
-        std::fs::write(copy.join(format!("dir1/{number}")), "").unwrap();
+    assert!(checkout.copy_into(&copy).is_err());
+}
+
+#[test]
+fn of_what_was_changed_2000_paths_are_told_and_whether_there_are_more() {
+    let lab = Lab::new();
+    let checkout = lab.checkout(&lab.f.id("HEAD")).unwrap();
+    let copy = lab.f.dir().join("copy");
+    checkout.copy_into(&copy).unwrap();
+    for number in 0..2000 {
+        std::fs::write(copy.join(format!("new{number}")), "").unwrap();
     }
     let changed = checkout.changed(&copy).unwrap();
-    assert!(changed.cut && changed.paths.len() == 2000);
-    assert!(checkout.copy_into(&copy).is_err());
+    assert_eq!((changed.paths.len(), changed.cut), (2000, false));
+    std::fs::write(copy.join("one-more"), "").unwrap();
+    let changed = checkout.changed(&copy).unwrap();
+    assert_eq!((changed.paths.len(), changed.cut), (2000, true));
 }

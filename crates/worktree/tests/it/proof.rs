@@ -26,7 +26,7 @@ fn lab() -> (Lab, Oid) {
 type Mutation = (&'static str, fn(&Path));
 
 /// Each with the path that is to be told.
-const MUTATIONS: [Mutation; 14] = [
+const MUTATIONS: [Mutation; 18] = [
     ("src/f1", |root| {
         // As git status would not see it: the same size and time.
         let path = root.join("src/f1");
@@ -43,6 +43,17 @@ const MUTATIONS: [Mutation; 14] = [
     ("link", |root| {
         std::fs::remove_file(root.join("link")).unwrap();
         std::os::unix::fs::symlink("src/f2", root.join("link")).unwrap();
+    }),
+    ("link", |root| std::fs::hard_link(root.join("link"), root.parent().unwrap().join("other-link")).unwrap()),
+    ("link", |root| {
+        std::fs::remove_file(root.join("link")).unwrap();
+        std::fs::write(root.join("link"), "src/f1").unwrap();
+    }),
+    ("sub", |root| std::fs::set_permissions(root.join("sub"), PermissionsExt::from_mode(0o700)).unwrap()),
+    ("sub", |root| {
+        std::fs::remove_dir(root.join("sub")).unwrap();
+        std::fs::write(root.join("sub"), "").unwrap();
+        std::fs::set_permissions(root.join("sub"), PermissionsExt::from_mode(0o755)).unwrap();
     }),
     ("src/f5", |root| std::fs::hard_link(root.join("src/f5"), root.parent().unwrap().join("other")).unwrap()),
     ("src/f6", |root| {
