@@ -117,6 +117,10 @@ impl<'a> Cache<'a> {
     /// [`WorktreeError::MutationDetected`] when what was there was changed: the next call writes it anew.
     /// [`WorktreeError::UnsafeTree`]; [`WorktreeError::Full`]; [`WorktreeError::Busy`]; those of reading objects.
     pub fn checkout(&self, pinned: &Pinned) -> Result<Checkout<'a>, WorktreeError> {
+        self.provide(pinned).map_err(WorktreeError::in_mirror(&pinned.mirror_dir))
+    }
+
+    fn provide(&self, pinned: &Pinned) -> Result<Checkout<'a>, WorktreeError> {
         let slot = Slot::of(&self.trees, pinned.tree());
         let done = |made, evidence, lock: Lock| {
             lock.touch(self.host.now());

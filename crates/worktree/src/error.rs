@@ -1,7 +1,7 @@
 //! Why there is no mirror, no commit or no checkout.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use host::{HostError, disk_full, is_full};
 use outcome::Failure;
@@ -133,12 +133,28 @@ pub enum WorktreeError {
     /// An object could not be read, or is not what it must be.
     #[error(transparent)]
     Repo(#[from] RepoError),
+    /// The same, of a mirror: it may be the mirror that is damaged.
+    #[error("{source}")]
+    Mirror {
+        /// Its directory.
+        dir: PathBuf,
+        /// What is wrong.
+        source: RepoError,
+    },
     /// The machine refused to run or write.
     #[error(transparent)]
     Host(#[from] HostError),
 }
 
 impl WorktreeError {
+    /// For `map_err`: what is wrong with an object is wrong in the mirror in `dir`.
+    pub(crate) fn in_mirror(dir: &Path) -> impl Fn(Self) -> Self {
+        move |error| match error {
+            Self::Repo(source) => Self::Mirror { dir: dir.to_owned(), source },
+            other => other,
+        }
+    }
+
     pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         |source| Self::Io { path: path.into(), source }
     }
@@ -211,6 +227,13 @@ impl From<WorktreeError> for Failure {
             E::Io { source, .. } if is_full(&source) => disk_full(reason),
             E::Io { path, source } => HostError::Io { path, source }.into(),
             E::Repo(error) => error.into(),
+            E::Mirror { dir, source } => {
+                let next = format!(
+                    "remove the mirror {}, so that the next run fetches it anew; if that is no help, mend the repository",
+                    dir.display()
+                );
+                Self { next, ..source.into() }
+            }
             E::Host(error) => error.into(),
         }
     }

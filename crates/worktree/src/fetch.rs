@@ -1,4 +1,4 @@
-//! Fetching a mirror by git: one protocol, no configuration but ours, no hook, every object checked.
+//! Fetching a mirror by git: one protocol, no configuration but ours, no hook, every object checked that comes in a pack.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -90,6 +90,9 @@ fn command(dir: &Path, protocol: &str) -> Cmd {
         "core.fsmonitor=false",
         // The allowlist says which server is asked, not the server.
         "http.followRedirects=false",
+        // A server that says nothing for so long, in seconds, is gone.
+        "http.lowSpeedLimit=1",
+        "http.lowSpeedTime=60",
         "protocol.allow=never",
         &format!("protocol.{protocol}.allow=always"),
         "fetch.fsckObjects=true",
@@ -143,7 +146,8 @@ fn ssh(known: &Path, identity: Option<&str>) -> String {
     let mut command = format!(
         "ssh -F /dev/null -o BatchMode=yes -o StrictHostKeyChecking=yes -o UserKnownHostsFile={} \
          -o GlobalKnownHostsFile=/dev/null -o UpdateHostKeys=no -o VerifyHostKeyDNS=no -o ForwardAgent=no \
-         -o ForwardX11=no -o PermitLocalCommand=no -o ConnectTimeout={CONNECT_SECONDS}",
+         -o ForwardX11=no -o PermitLocalCommand=no -o ConnectTimeout={CONNECT_SECONDS} \
+         -o ServerAliveInterval=20 -o ServerAliveCountMax=3",
         quoted(&value(&known.display().to_string())),
     );
     if let Some(identity) = identity {

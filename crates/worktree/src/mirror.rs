@@ -83,7 +83,7 @@ impl<'a> Mirrors<'a> {
                 fetched?;
             }
         }
-        let (repo, Admitted { commit, branch, tip }) = found?;
+        let (repo, Admitted { commit, branch, tip }) = found.map_err(WorktreeError::in_mirror(&place.dir))?;
         self.pin(&place.dir, sha)?;
         let objects = repo.objects().clone();
         Ok(Pinned {
@@ -94,6 +94,7 @@ impl<'a> Mirrors<'a> {
             mirror: place.name,
             objects,
             objects_dir: place.dir.join("objects"),
+            mirror_dir: place.dir,
             _in_use: in_use,
         })
     }

@@ -16,6 +16,7 @@ pub struct Pinned {
     pub(crate) mirror: String,
     pub(crate) objects: Objects,
     pub(crate) objects_dir: PathBuf,
+    pub(crate) mirror_dir: PathBuf,
     /// Keeps the mirror from being repacked or removed.
     pub(crate) _in_use: Lock,
 }

@@ -1,6 +1,6 @@
 //! Mirrors: what is in one, whose it is, what it hands out.
 
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileExt as _, PermissionsExt};
 use std::path::Path;
 use std::process::Command;
 
@@ -343,4 +343,29 @@ fn errors_say_what_to_do() {
     commit-unknown: URL has no commit 1111111111111111111111111111111111111111: it is on no branch and in no tag
     next: push the commit to the remote, or name one that is there
     ");
+}
+
+#[test]
+fn a_damaged_mirror_is_named_and_made_anew_once_it_is_removed() {
+    let lab = Lab::new();
+    let sha = lab.f.id("HEAD");
+    let pinned = lab.provide(&sha).unwrap();
+    let mirror = lab.mirror();
+    let next = |error: WorktreeError| outcome::Failure::from(error).next;
+    let advice = format!("remove the mirror {}, so", mirror.display());
+    for pack in std::fs::read_dir(mirror.join("objects/pack")).unwrap() {
+        let pack = pack.unwrap().path();
+        if pack.extension().is_some_and(|it| it == "pack") {
+            // As long as it was: it may be mapped.
+            let len = std::fs::metadata(&pack).unwrap().len();
+            std::fs::set_permissions(&pack, PermissionsExt::from_mode(0o644)).unwrap();
+            let file = std::fs::File::options().write(true).open(&pack).unwrap();
+            file.write_all_at(&vec![0; usize::try_from(len - 32).unwrap()], 12).unwrap();
+        }
+    }
+    assert!(next(lab.cache(1).checkout(&pinned).map(drop).unwrap_err()).starts_with(&advice));
+    drop(pinned);
+    assert!(next(lab.provide(&sha).map(drop).unwrap_err()).starts_with(&advice));
+    std::fs::remove_dir_all(&mirror).unwrap();
+    drop(lab.checkout(&sha).unwrap());
 }
