@@ -1,5 +1,6 @@
 //! Where a runner finds what is allowed and keeps what it makes.
 
+use std::env::split_paths;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -42,7 +43,9 @@ impl Site {
             let reason = "neither HOME nor an XDG directory is set";
             Failure::not_ready("no-home", reason, format!("set HOME, or name the directory: {option} DIR"))
         };
-        let unit = host.env("STATE_DIRECTORY").map(PathBuf::from).filter(|path| path.is_absolute());
+        // A unit may have several; the first is its own.
+        let unit =
+            host.env("STATE_DIRECTORY").and_then(|all| split_paths(&all).next()).filter(|path| path.is_absolute());
         let state = state.or(unit).or_else(|| Some(state_dir(host)?.join(OWN))).ok_or_else(|| no_home("--state"))?;
         let configs = match configs {
             Some(configs) => configs,
@@ -154,6 +157,8 @@ mod tests {
         assert_eq!(check(&me(), None, None), "/home/me/.config/ai-ops-runner /home/me/.local/state/ai-ops-runner");
         assert_eq!(check(&machine, None, None), "/etc/ai-ops-runner /var/lib/ai-ops-runner");
         assert_eq!(check(&machine, Some("/a"), Some("/b")), "/a /b");
+        let several = me().variable("STATE_DIRECTORY", "/var/lib/ai-ops-runner:/var/lib/other");
+        assert_eq!(check(&several, None, None), "/home/me/.config/ai-ops-runner /var/lib/ai-ops-runner");
         let both = machine.file(REPOS_AT_HOME, "schema = 1", 0o644, 1000);
         assert_eq!(check(&both, None, None), "/home/me/.config/ai-ops-runner /var/lib/ai-ops-runner");
         assert_snapshot!(check(&Fake::new(), None, Some("/b")), @r"
