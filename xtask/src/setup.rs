@@ -44,6 +44,9 @@ const PACKAGED: [Packaged; 4] = [
     Packaged { purpose: "ssh", programs: &["/usr/sbin/sshd", "ssh"], packages: &["openssh-server", "openssh-client"] },
 ];
 
+/// What the sandbox is measured beside.
+const BUBBLEWRAP: Packaged = Packaged { purpose: "bubblewrap", programs: &["bwrap"], packages: &["bubblewrap"] };
+
 #[derive(Args)]
 pub(crate) struct Arguments {
     /// Also what `ci --full` needs: cargo-deny, cargo-fuzz, cargo-machete, cargo-mutants
@@ -83,6 +86,14 @@ pub(crate) fn run(workshop: &Workshop, arguments: &Arguments) -> Result<(), Fail
     }
     println!("setup: every part is there");
     Ok(())
+}
+
+/// Installs bubblewrap where it is missing.
+///
+/// # Errors
+/// Not ready, with the package to install, where this is not Debian's root; infrastructure when the download fails.
+pub(crate) fn bubblewrap(workshop: &Workshop) -> Result<(), Failure> {
+    packaged(workshop, &BUBBLEWRAP)
 }
 
 fn present(workshop: &Workshop, program: &str, next: &str) -> Result<(), Failure> {
@@ -131,7 +142,7 @@ fn packaged(workshop: &Workshop, parts: &Packaged) -> Result<(), Failure> {
     if !debian || Local::new().uid() != 0 {
         return Err(Failure::not_ready(
             format!("{}-missing", parts.purpose),
-            format!("the tests need {}", parts.programs.join(" and ")),
+            format!("there is no {}", parts.programs.join(", or no ")),
             format!("sudo apt-get install --no-install-recommends {packages}, or what your system calls them"),
         ));
     }

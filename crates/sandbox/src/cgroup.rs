@@ -4,8 +4,9 @@
 //! **Invariant:** a group is removed with its job, or when its runner is dead by the next one that can know that: one of
 //! the same namespace of processes.
 
-use std::fs;
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -37,6 +38,12 @@ struct Place {
     /// Where the hierarchy is mounted.
     top: PathBuf,
     dir: PathBuf,
+}
+
+/// Where this process's own groups are.
+fn own_places() -> Vec<Place> {
+    let read = |path| fs::read_to_string(path).unwrap_or_default();
+    places(&read("/proc/self/cgroup"), &read("/proc/self/mountinfo"))
 }
 
 /// Where the runner's own groups are, from `/proc/self/cgroup` and `/proc/self/mountinfo`.
@@ -89,6 +96,15 @@ pub(crate) struct Group {
     dirs: Vec<Place>,
 }
 
+/// The ways into a group.
+#[derive(Debug, Default)]
+pub(crate) struct Doors {
+    /// The directory of a group of version 2.
+    pub(crate) unified: Option<OwnedFd>,
+    /// To be written by whoever enters, in each hierarchy of version 1.
+    pub(crate) tasks: Vec<OwnedFd>,
+}
+
 /// What is in a job's group besides what its limits are about.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Extra {
@@ -110,8 +126,7 @@ pub(crate) struct Counted {
 impl Group {
     /// Makes a group with `limits` and room for `extra`, in as many hierarchies as the runner may write to: maybe in none.
     pub(crate) fn new(limits: &Limits, extra: Extra, random: &str) -> Self {
-        let read = |path| fs::read_to_string(path).unwrap_or_default();
-        let places = places(&read("/proc/self/cgroup"), &read("/proc/self/mountinfo"));
+        let places = own_places();
         let name = Name { runner: std::process::id(), namespace: own_namespace() }.with(random);
         let unified = places.iter().filter(|place| place.kind == Kind::Unified).find_map(|place| unified(place, &name));
         let single =
@@ -159,9 +174,23 @@ impl Group {
         self.dirs.iter().any(|place| matches!(place.kind, Kind::Unified | Kind::Cpuacct))
     }
 
-    /// Puts the init in: all that it starts is in too.
-    pub(crate) fn admit(&self, init: u32) -> io::Result<()> {
-        self.dirs.iter().try_for_each(|place| set(&place.dir, "cgroup.procs", &init.to_string()))
+    /// The ways in, for a process that is being started.
+    pub(crate) fn doors(&self) -> io::Result<Doors> {
+        let mut doors = Doors::default();
+        for place in &self.dirs {
+            if place.kind == Kind::Unified {
+                doors.unified = Some(File::open(&place.dir)?.into());
+            } else {
+                doors.tasks.push(OpenOptions::new().write(true).open(place.dir.join("tasks"))?.into());
+            }
+        }
+        Ok(doors)
+    }
+
+    /// Moves a process in that runs: all that it starts from now on is in too.
+    pub(crate) fn admit(&self, process: Pid) -> io::Result<()> {
+        let process = process.as_raw_nonzero().to_string();
+        self.dirs.iter().try_for_each(|place| set(&place.dir, "cgroup.procs", &process))
     }
 
     /// Processor time until now.
@@ -236,7 +265,7 @@ fn make(own: &Place, name: &str) -> Option<Place> {
 
 /// Writes to a file of the kernel's; never makes one.
 fn set(dir: &Path, file: &str, value: &str) -> io::Result<()> {
-    fs::OpenOptions::new().write(true).open(dir.join(file))?.write_all(value.as_bytes())
+    OpenOptions::new().write(true).open(dir.join(file))?.write_all(value.as_bytes())
 }
 
 fn exists_or_made(dir: &Path) -> io::Result<()> {
@@ -320,6 +349,8 @@ mod tests {
     use insta::assert_snapshot;
 
     use super::*;
+    use crate::start;
+    use crate::testing::limits;
 
     fn check(own: &str, mounts: &str) -> String {
         places(own, mounts).iter().map(|place| format!("{:?} {}\n", place.kind, place.dir.display())).collect()
@@ -361,6 +392,34 @@ mod tests {
         }
         sweep(home.path());
         assert_eq!(groups.map(|dir| dir.exists()), [false, true, true]);
+    }
+
+    const EXTRA: Extra = Extra { processes: 2, file_bytes: 0 };
+
+    #[test]
+    fn who_is_started_in_a_group_is_in_it_in_every_hierarchy() {
+        let group = Group::new(&limits(), EXTRA, "5eed0001");
+        let doors = group.doors().unwrap();
+        assert_eq!(usize::from(doors.unified.is_some()) + doors.tasks.len(), group.dirs.len());
+        let (started, said) = start::testing::cgroups(&doors).unwrap();
+        assert!(started.in_group);
+        assert_eq!(said.lines().filter(|line| line.ends_with("-5eed0001")).count(), group.dirs.len(), "{said}");
+    }
+
+    #[test]
+    fn who_is_born_in_a_group_of_version_2_is_in_it() {
+        // A hierarchy without controllers has groups too.
+        let Some(own) = own_places().into_iter().find(|place| place.kind == Kind::Unified) else { return };
+        let dir = own.dir.join(format!("born-{}", std::process::id()));
+        if fs::create_dir(&dir).is_err() {
+            assert!(!rustix::process::geteuid().is_root() || Group::new(&limits(), EXTRA, "5eed0002").dirs.is_empty());
+            return;
+        }
+        let place = Place { dir, ..own };
+        let group = Group { dirs: vec![place] };
+        let (started, said) = start::testing::cgroups(&group.doors().unwrap()).unwrap();
+        assert!(started.in_group);
+        assert!(said.lines().any(|line| line.starts_with("0::") && line.contains("/born-")), "{said}");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::Level;
 use crate::control::Order;
 use crate::error::Stuck;
+use crate::ruleset;
 
 /// Facts that a job's level rests on. Field names are stable: they are in `artifact.json`.
 #[allow(clippy::struct_excessive_bools, reason = "facts that hold or do not, each for itself")]
@@ -126,7 +127,7 @@ impl Evidence {
             (!isolated || self.pid_namespace, "the process namespace is not its own"),
             (self.level != Level::L3 || self.fresh_proc, "/proc is not its own"),
             (!isolated || self.network || self.network_interfaces == 1, "the network namespace is not empty"),
-            (isolated || self.landlock_abi >= 6, "Landlock cannot keep signals in (needs Linux 6.12)"),
+            (isolated || self.landlock_abi >= ruleset::SIGNALS, "Landlock cannot keep signals in (needs Linux 6.12)"),
         ];
         let broken: Vec<_> = promises.iter().filter(|(holds, _)| !holds).map(|(_, broken)| *broken).collect();
         if broken.is_empty() { Ok(()) } else { Err(Stuck::new("evidence", broken.join(", "))) }

@@ -11,6 +11,8 @@
 
 #![allow(clippy::disallowed_methods, reason = "this crate is the boundary to the kernel")]
 
+use std::os::unix::ffi::OsStrExt as _;
+
 mod bare;
 mod capture;
 mod cgroup;
@@ -33,6 +35,7 @@ mod root;
 mod ruleset;
 mod run;
 mod spec;
+mod start;
 mod supervise;
 mod sys;
 #[cfg(test)]
@@ -50,7 +53,7 @@ pub use spec::{Bind, File, Limits, Paths, Spec, Tree, TreeMode};
 /// anything that starts a thread.
 pub fn init_if_asked() {
     match std::env::args_os().next() {
-        Some(name) if name == run::INIT => init::main(),
+        Some(name) if name.as_bytes() == run::INIT.to_bytes() => init::main(),
         Some(name) if std::path::Path::new(&name).file_name().is_some_and(|name| name == check::NAME) => check::main(),
         _ => {}
     }

@@ -11,9 +11,12 @@ use landlock::{
 use rustix::io::Errno;
 
 use crate::error::Stuck;
+use crate::sys;
 
 /// The newest interface that these rules were tried with.
 const TRIED: ABI = ABI::V7;
+/// The first interface that keeps signals in: that of Linux 6.12 (landlock(7)).
+pub(crate) const SIGNALS: u32 = 6;
 
 /// What a job may touch.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -60,6 +63,9 @@ pub(crate) const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urando
 /// Keeps the signals of this process to itself and to what it starts from now on, and proves it.
 pub(crate) fn keep_signals_in() -> Result<(), Stuck> {
     let step = "keep signals in";
+    if sys::landlock_abi() < SIGNALS {
+        return Err(Stuck::new(step, "Landlock does not before Linux 6.12"));
+    }
     let stuck = |error: landlock::RulesetError| Stuck::new(step, error.to_string());
     let ruleset = Ruleset::default().set_compatibility(CompatLevel::HardRequirement).scope(Scope::Signal);
     let status = ruleset.and_then(Ruleset::create).and_then(RulesetCreated::restrict_self).map_err(stuck)?;

@@ -3,11 +3,11 @@
 //!
 //! **Invariant:** a report exists only when the init was reaped after it told how the job ended.
 
+use std::ffi::{CStr, CString};
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
-use std::os::unix::process::CommandExt as _;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -19,18 +19,19 @@ use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, PidfdFlags, Signal};
 
 use crate::capture;
-use crate::cgroup::{Extra, Group};
+use crate::cgroup::{Doors, Extra, Group};
 use crate::control::{self, Answer, Order};
 use crate::error::{SandboxError, Stuck};
 use crate::evidence::{Enforcer, Enforcers, Evidence};
 use crate::output::{Output, pump};
 use crate::report::{Ended, Observed};
 use crate::spec::{Limits, TreeMode};
+use crate::start::{Start, Started};
 use crate::sys;
 use crate::{End, Level, Limit, Report, Spec, Usage};
 
 /// The name by which a program knows that it is to be the init.
-pub(crate) const INIT: &str = "sandbox-init";
+pub(crate) const INIT: &CStr = c"sandbox-init";
 /// How often a running job is looked at: cancelled? over its time?
 const TICK: Duration = Duration::from_millis(50);
 /// How long the init may take to read its order, and to make a sandbox that nobody wants any more.
@@ -63,7 +64,7 @@ pub(crate) fn run(
     let group = Group::new(&spec.limits, extra, &format!("{random:08x}"));
     let order = Order::new(spec, level, other_user(UIDS | (random & UID_BITS)), enforcers(&group, level));
     let (over, end) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from).map_err(io)?;
-    let init = Init::start(init).map_err(io)?;
+    let init = group.doors().and_then(|doors| Init::start(init, &doors)).map_err(io)?;
     thread::scope(|scope| {
         for (pipe, stream) in [(&init.stdout, Stream::Stdout), (&init.stderr, Stream::Stderr)] {
             let over = &over;
@@ -100,13 +101,14 @@ fn sources(spec: &Spec) -> Result<(), SandboxError> {
 /// A program that becomes the init.
 struct Init {
     pid: Pid,
+    in_group: bool,
     control: OwnedFd,
     stdout: OwnedFd,
     stderr: OwnedFd,
 }
 
 impl Init {
-    fn start(program: &Path) -> io::Result<Self> {
+    fn start(program: &Path, doors: &Doors) -> io::Result<Self> {
         let (control, theirs) =
             rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
         // An init that hangs must not hang the runner.
@@ -115,16 +117,16 @@ impl Init {
         }
         let (stdout, their_stdout) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
         let (stderr, their_stderr) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
-        let child = Command::new(program)
-            .arg0(INIT)
-            .env_clear()
-            .process_group(0)
-            .stdin(Stdio::from(theirs))
-            .stdout(Stdio::from(their_stdout))
-            .stderr(Stdio::from(their_stderr))
-            .spawn()?;
-        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidData)?;
-        Ok(Self { pid, control, stdout, stderr })
+        let program = CString::new(program.as_os_str().as_bytes())?;
+        let start = Start {
+            program: &program,
+            arg0: INIT,
+            stdio: [theirs.as_fd(), their_stdout.as_fd(), their_stderr.as_fd()],
+            born_in: doors.unified.as_ref().map(AsFd::as_fd),
+            enters: &doors.tasks,
+        };
+        let Started { pid, in_group } = start.start()?;
+        Ok(Self { pid, in_group, control, stdout, stderr })
     }
 
     /// Ends whatever of the sandbox is left: the init sees the end of the socket.
@@ -159,7 +161,9 @@ struct Heard {
 }
 
 fn watch(init: &Init, group: &Group, order: &Order, spec: &Spec, start: Instant, cancel: &Cancel) -> io::Result<Heard> {
-    group.admit(init.pid.as_raw_nonzero().get().unsigned_abs())?;
+    if !init.in_group {
+        group.admit(init.pid)?;
+    }
     let mut heard = Heard::default();
     let sent = control::send(init.control.as_fd(), order, &[])
         .and_then(|()| spec.files.iter().try_for_each(|file| control::send_all(init.control.as_fd(), &file.bytes)));

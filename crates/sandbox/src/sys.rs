@@ -1,6 +1,7 @@
 //! System calls that no safe crate offers.
 //!
-//! **Invariant:** only the init and its children, which have one thread each, fork, unshare or reset signals.
+//! **Invariant:** only the init and its children, which have one thread each, fork, unshare or reset signals; and what
+//! the runner forks, which becomes the init and until then only makes system calls.
 
 #![allow(unsafe_code, reason = "fork, exec and a few calls that rustix does not have")]
 
@@ -29,17 +30,20 @@ pub(crate) const NODEV: u64 = 0x4;
 pub(crate) const NOEXEC: u64 = 0x8;
 const IDMAP: u64 = 0x10_0000;
 
-fn check(result: libc::c_long) -> Result<libc::c_long, Errno> {
+/// The result of a system call, or why it failed.
+pub(crate) fn check(result: libc::c_long) -> Result<libc::c_long, Errno> {
     if result < 0 { Err(last()) } else { Ok(result) }
 }
 
-fn last() -> Errno {
+/// Why the last system call of this thread failed.
+pub(crate) fn last() -> Errno {
     Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(Errno::IO)
 }
 
 /// Forks. `None` in the child.
 pub(crate) fn fork() -> Result<Option<Pid>, Errno> {
-    // SAFETY: the process has one thread, so no lock can be held by another one that the child does not have.
+    // SAFETY: the process has one thread, so no lock can be held by another one that the child does not have; or the child
+    // takes none.
     let pid = unsafe { libc::fork() };
     check(libc::c_long::from(pid)).map(|_| Pid::from_raw(pid))
 }

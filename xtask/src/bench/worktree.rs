@@ -16,6 +16,7 @@ use super::pair::Pair;
 use super::run::Run;
 use super::scene;
 use crate::programs::Installed;
+use crate::setup;
 use crate::workshop::{Workshop, unusable};
 
 /// A whole job that has its tree, against the old sequence.
@@ -70,6 +71,7 @@ pub(super) struct Arguments {
 /// # Errors
 /// What the build, the file system or a repository failed with; refused when a pair could not be measured.
 pub(super) fn run(workshop: &Workshop, arguments: &Arguments) -> Result<(), Failure> {
+    setup::bubblewrap(workshop)?;
     let installed = Installed::build(workshop)?;
     let disk = Disk::mount(workshop)?;
     let bench = Bench { workshop, installed: &installed, dir: &disk.at };
