@@ -227,6 +227,8 @@ impl Walk<'_> {
 
     fn dir(&mut self, from: &OwnedFd, to: &OwnedFd, place: &Place) -> Result<(), CollectError> {
         match names(from, self.caps.entries - self.entries) {
+            // A directory with nothing in it has nothing to lose.
+            Ok((names, true)) if names.is_empty() => return Ok(()),
             Ok((names, complete)) => {
                 self.entries += names.len();
                 names.iter().try_for_each(|name| self.entry(from, to, place, name))?;
