@@ -181,7 +181,7 @@ impl Group {
             if place.kind == Kind::Unified {
                 doors.unified = Some(File::open(&place.dir)?.into());
             } else {
-                doors.tasks.push(OpenOptions::new().write(true).open(place.dir.join("tasks"))?.into());
+                doors.tasks.push(writable(&place.dir, "tasks")?.into());
             }
         }
         Ok(doors)
@@ -263,9 +263,13 @@ fn make(own: &Place, name: &str) -> Option<Place> {
     Some(Place { kind: own.kind, top: own.top.clone(), dir })
 }
 
-/// Writes to a file of the kernel's; never makes one.
 fn set(dir: &Path, file: &str, value: &str) -> io::Result<()> {
-    OpenOptions::new().write(true).open(dir.join(file))?.write_all(value.as_bytes())
+    writable(dir, file)?.write_all(value.as_bytes())
+}
+
+/// Opens a file of the kernel's; never makes one.
+fn writable(dir: &Path, file: &str) -> io::Result<File> {
+    OpenOptions::new().write(true).open(dir.join(file))
 }
 
 fn exists_or_made(dir: &Path) -> io::Result<()> {

@@ -5,7 +5,7 @@
 
 use std::ffi::{CStr, CString};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -122,8 +122,7 @@ impl Init {
             program: &program,
             arg0: INIT,
             stdio: [theirs.as_fd(), their_stdout.as_fd(), their_stderr.as_fd()],
-            born_in: doors.unified.as_ref().map(AsFd::as_fd),
-            enters: &doors.tasks,
+            doors,
         };
         let Started { pid, in_group } = start.start()?;
         Ok(Self { pid, in_group, control, stdout, stderr })

@@ -10,6 +10,7 @@ use rustix::io::{Errno, retry_on_intr};
 use rustix::pipe::PipeFlags;
 use rustix::process::Pid;
 
+use crate::cgroup::Doors;
 use crate::sys;
 
 /// `CLONE_INTO_CGROUP` of `linux/sched.h`, since Linux 5.7.
@@ -24,10 +25,8 @@ pub(crate) struct Start<'a> {
     pub(crate) arg0: &'a CStr,
     /// Descriptors 0 to 2.
     pub(crate) stdio: [BorrowedFd<'a>; 3],
-    /// The directory of the group of version 2 in which it is born.
-    pub(crate) born_in: Option<BorrowedFd<'a>>,
-    /// The files `tasks` of the groups of version 1 that it enters before it is the program.
-    pub(crate) enters: &'a [OwnedFd],
+    /// It is born in the group of version 2, and enters those of version 1 before it is the program.
+    pub(crate) doors: &'a Doors,
 }
 
 /// What was started.
@@ -47,7 +46,7 @@ impl Start<'_> {
     pub(crate) fn start(&self) -> Result<Started, Errno> {
         let (failure, report) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?;
         let (argv, env) = ([self.arg0.as_ptr(), ptr::null()], [ptr::null()]);
-        let (child, in_group) = match self.born_in.map(born_in) {
+        let (child, in_group) = match self.doors.unified.as_ref().map(born_in) {
             Some(Ok(child)) => (child, true),
             other => (sys::fork()?, other.is_none()),
         };
@@ -71,7 +70,7 @@ impl Start<'_> {
         // SAFETY: the call takes numbers.
         unsafe { libc::setpgid(0, 0) };
         // 0 is the thread that writes.
-        if let Err(errno) = self.enters.iter().try_for_each(|tasks| rustix::io::write(tasks, b"0").map(drop)) {
+        if let Err(errno) = self.doors.tasks.iter().try_for_each(|tasks| rustix::io::write(tasks, b"0").map(drop)) {
             return errno;
         }
         sys::reset_signals();
@@ -90,7 +89,7 @@ impl Start<'_> {
 }
 
 /// Forks into the group of version 2 whose directory is `group`. `None` in the child.
-fn born_in(group: BorrowedFd<'_>) -> Result<Option<Pid>, Errno> {
+fn born_in(group: &OwnedFd) -> Result<Option<Pid>, Errno> {
     // SAFETY: the structure is plain numbers, for which zero means none.
     let mut how: libc::clone_args = unsafe { std::mem::zeroed() };
     how.flags = CLONE_INTO_CGROUP;
@@ -108,7 +107,6 @@ pub(crate) mod testing {
     use std::os::fd::AsFd as _;
 
     use super::*;
-    use crate::cgroup::Doors;
 
     /// Starts a shell that runs `script`, and what it says.
     pub(crate) fn sh(script: &str, doors: &Doors) -> Result<(Started, String), Errno> {
@@ -126,8 +124,7 @@ pub(crate) mod testing {
         let (said, stdout) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).unwrap();
         let stderr = File::open("/dev/null").unwrap();
         let stdio = [theirs.as_fd(), stdout.as_fd(), stderr.as_fd()];
-        let born_in = doors.unified.as_ref().map(OwnedFd::as_fd);
-        let started = Start { program, arg0: program, stdio, born_in, enters: &doors.tasks }.start()?;
+        let started = Start { program, arg0: program, stdio, doors }.start()?;
         drop(stdout);
         let mut text = String::new();
         File::from(said).read_to_string(&mut text).unwrap();
@@ -142,7 +139,6 @@ mod tests {
 
     use super::testing::{program, sh};
     use super::*;
-    use crate::cgroup::Doors;
 
     #[test]
     fn it_has_a_process_group_of_its_own_and_no_environment() {
