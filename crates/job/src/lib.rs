@@ -10,6 +10,7 @@
 //! | [`id`] | ids that sort by time and are always a safe file name |
 //! | [`status`] | the states of a job and which may follow which |
 //! | [`record`] | `job.json`: who works on what |
+//! | [`life`] | the job in a queue: what may happen to it, and its timeline |
 //! | [`artifact`] | `artifact.json`: what was run, how it ended and what proves it |
 //! | [`size_cap`] | `size_cap_meta.json`: a review in packets instead of one bundle |
 //! | [`mod@conclude`] | what was observed in, status, exit code and invariants out |
@@ -18,6 +19,7 @@ pub mod artifact;
 pub mod conclude;
 pub mod digest;
 pub mod id;
+pub mod life;
 pub mod record;
 pub mod size_cap;
 pub mod status;
@@ -30,6 +32,7 @@ pub use artifact::{
 pub use conclude::{Conclusion, End, Observed, Seen, Trouble, Unseen, conclude};
 pub use digest::Sha256;
 pub use id::Id;
+pub use life::{Cancelled, Ending, Event, Job, Kind, Life, Step};
 pub use record::{Record, Request, Worker};
 pub use size_cap::SizeCapMeta;
 pub use status::Status;

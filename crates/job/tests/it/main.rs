@@ -9,5 +9,6 @@
 mod artifact;
 mod conclude;
 mod id;
+mod life;
 mod record;
 mod status;
