@@ -1,0 +1,96 @@
+//! The queue in a file of this machine: SQLite with a write-ahead log, synced at every commit.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+
+use crate::error::StoreError;
+use crate::hints::Hints;
+use crate::open::Settings;
+
+/// Programs beside this one give no hints: this is how soon they are noticed.
+const POLL: Duration = Duration::from_millis(200);
+/// How long a writer waits for another process to finish.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+#[path = "engine.rs"]
+#[allow(clippy::duplicate_mod, reason = "the same SQL for each dialect, each with its own types")]
+mod engine;
+
+/// What the engine needs to know of SQLite.
+mod dialect {
+    use std::time::SystemTime;
+
+    use job::Time;
+    use rustix::time::{ClockId, clock_gettime};
+    use sqlx::SqliteConnection;
+
+    use crate::error::StoreError;
+    use crate::hints::Hint;
+
+    pub(super) type Db = sqlx::Sqlite;
+
+    pub(super) const MIGRATIONS: [(i64, &str, &str); 1] =
+        [(1, "jobs", include_str!("../migrations/sqlite/0001_jobs.sql"))];
+    /// It is the only writer from here on.
+    pub(super) const BEGIN: &str = "BEGIN IMMEDIATE";
+    pub(super) const CLAIM_LOCK: Option<&str> = None;
+    pub(super) const LOCKED: &str = "SELECT doc, lease_until, lease_ms FROM jobs WHERE id = $1";
+    /// The next job: the repositories that wait, without going through all that wait; the best job of each; the best of
+    /// those. A time that no clock of ours gave is of a clock that was put back.
+    pub(super) const BEST: &str = "
+        WITH RECURSIVE waiting (repo) AS (
+            SELECT min(repo) FROM jobs WHERE status = 'queued'
+            UNION ALL
+            SELECT (SELECT min(repo) FROM jobs WHERE status = 'queued' AND repo > waiting.repo)
+            FROM waiting WHERE waiting.repo IS NOT NULL
+        ), free (repo) AS MATERIALIZED (
+            SELECT repo FROM waiting
+            WHERE repo IS NOT NULL AND repo NOT IN (SELECT value FROM json_each($1))
+        ), best (seq) AS MATERIALIZED (
+            SELECT (
+                SELECT seq FROM jobs
+                WHERE status = 'queued' AND jobs.repo = free.repo AND (not_before <= $2 OR not_before > $3)
+                ORDER BY priority DESC, seq LIMIT 1
+            ) FROM free
+        )
+        SELECT doc FROM jobs WHERE seq IN (SELECT seq FROM best) ORDER BY priority DESC, seq LIMIT 1";
+
+    /// The time of this machine. Leases are measured by a clock that nobody sets, and that goes on while the machine
+    /// sleeps.
+    #[expect(clippy::disallowed_methods, reason = "an embedded database has no other clock than this machine's")]
+    pub(super) async fn clock(_: &mut SqliteConnection) -> Result<(Time, i64), StoreError> {
+        let now = Time::try_from(SystemTime::now()).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        let since_boot = clock_gettime(ClockId::Boottime);
+        Ok((now, since_boot.tv_sec * 1000 + since_boot.tv_nsec / 1_000_000))
+    }
+
+    /// There is nobody to be told but this process.
+    pub(super) async fn tell(_: &mut SqliteConnection, _: Hint) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+pub(crate) async fn open(path: &Path, settings: Settings) -> Result<engine::Engine, StoreError> {
+    // SQLite makes it for everybody to read; its log gets the mode that it has.
+    let made = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path);
+    made.map_err(|error| StoreError::Url(format!("{}: {error}", path.display())))?;
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(PATIENCE)
+        // Of a log that was long once, so much is kept.
+        .pragma("journal_size_limit", "16777216");
+    let write = SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
+    let write = write.acquire_timeout(PATIENCE).connect_with(options.clone()).await?;
+    engine::migrate(&write).await?;
+    let read = SqlitePoolOptions::new().max_connections(2).acquire_timeout(PATIENCE);
+    let read = read.connect_with(options.read_only(true)).await?;
+    Ok(engine::Engine::new(write, read, Arc::new(Hints::default()), settings, POLL))
+}
