@@ -32,9 +32,15 @@
 //! default_branch = "main"                    # required; an allowed one
 //! ssh_host_keys = ["ssh-ed25519 AAAA..."]    # the server's keys; without them nothing is fetched over SSH
 //! ssh_identity = "/etc/ai-ops-runner/keys/deploy"
+//! max_running = 4                            # jobs of it at one time; default: that of [queue]; 1..=1,000
+//!
+//! [queue]                                    # of all workers together; what is over it waits
+//! max_running = 16                           # jobs at one time; 1..=1,000
+//! max_running_per_repo = 2                   # of each repository; 1..=1,000
 //! ```
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use serde::Serialize;
 
@@ -52,6 +58,11 @@ use crate::section::{MAX_ENTRIES, Section};
 pub const SCHEMA: u64 = crate::reading::SCHEMA;
 /// The longest file, in bytes.
 pub const MAX_BYTES: usize = crate::reading::MAX_BYTES;
+/// How many jobs may be let run at one time.
+pub(crate) const RUNNING: RangeInclusive<u64> = 1..=1000;
+/// How many do where nothing is said.
+const MAX_RUNNING: u64 = 16;
+const MAX_RUNNING_PER_REPO: u64 = 2;
 
 /// Both lists, read whole and found consistent. Serializes to the effective policy: every default filled in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -60,6 +71,7 @@ pub struct Policy {
     min_level: Level,
     jobs: BTreeMap<String, Job>,
     repos: BTreeMap<String, Repo>,
+    max_running: u64,
     #[serde(skip)]
     sha256: String,
 }
@@ -105,7 +117,8 @@ impl Policy {
         problems.extend(of_jobs);
         match (Problems::of(problems), jobs, repos) {
             (None, Some((min_level, jobs)), Some(repos)) => {
-                let policy = Self { schema: SCHEMA, min_level, jobs, repos: repos.repos, sha256: String::new() };
+                let Repos { by_name: repos, max_running, .. } = repos;
+                let policy = Self { schema: SCHEMA, min_level, jobs, repos, max_running, sha256: String::new() };
                 Ok(Self { sha256: hash::of(&policy), ..policy })
             }
             (problems, ..) => Err(problems.expect("a file that was not read has a problem")),
@@ -140,6 +153,11 @@ impl Policy {
         self.min_level
     }
 
+    /// The most jobs that run at one time, on all workers together; what is over it waits.
+    pub const fn max_running(&self) -> u64 {
+        self.max_running
+    }
+
     /// What is allowed but cannot work or is weak, one line each: a repository over SSH without the server's keys
     /// cannot be fetched, since none is accepted on first use; a job with the network, or a level below L3.
     pub fn warnings(&self) -> Vec<String> {
@@ -160,20 +178,31 @@ impl Policy {
 /// The repositories that could be read, and the names of all.
 struct Repos {
     names: Vec<String>,
-    repos: BTreeMap<String, Repo>,
+    by_name: BTreeMap<String, Repo>,
+    max_running: u64,
 }
 
 fn read_repos(section: &mut Section<'_, '_>) -> Repos {
-    let (mut names, mut repos) = (Vec::new(), BTreeMap::<String, Repo>::new());
+    let (max_running, each) = read_queue(section.section("queue"));
+    let (mut names, mut by_name) = (Vec::new(), BTreeMap::<String, Repo>::new());
     for (name, entry) in section.sections("repos", MAX_ENTRIES) {
         names.push(name.clone());
-        let Some((place, repo)) = Repo::read(&name, entry) else { continue };
-        match repos.iter().find(|(_, other)| other.url == repo.url) {
+        let Some((place, repo)) = Repo::read(&name, entry, each) else { continue };
+        match by_name.iter().find(|(_, other)| other.url == repo.url) {
             Some((other, _)) => section.problem(&place, same_url(&repo, other)),
-            None => drop(repos.insert(name, repo)),
+            None => drop(by_name.insert(name, repo)),
         }
     }
-    Repos { names, repos }
+    Repos { names, by_name, max_running }
+}
+
+/// The most jobs that run at one time, of all repositories and of each that does not say.
+fn read_queue(section: Option<Section<'_, '_>>) -> (u64, u64) {
+    let Some(mut section) = section else { return (MAX_RUNNING, MAX_RUNNING_PER_REPO) };
+    let all = section.number("max_running", &RUNNING, Some(MAX_RUNNING));
+    let each = section.number("max_running_per_repo", &RUNNING, Some(MAX_RUNNING_PER_REPO));
+    section.finish();
+    (all, each)
 }
 
 fn same_url(repo: &Repo, other: &str) -> String {

@@ -3,6 +3,7 @@
 use serde::{Serialize, Serializer};
 
 use crate::git_url::{GitUrl, Scheme};
+use crate::policy::RUNNING;
 use crate::reading::Place;
 use crate::section::{Entry, Section};
 use crate::{branch, host_key, name, show};
@@ -22,6 +23,8 @@ pub struct Repo {
     pub ssh_host_keys: Vec<String>,
     /// The absolute path of the private key.
     pub ssh_identity: Option<String>,
+    /// The most jobs of it that run at one time, on all workers together.
+    pub max_running: u64,
 }
 
 /// What is fetched is part of the policy, not only what it is compared by.
@@ -36,7 +39,7 @@ impl Repo {
     }
 
     /// Reads a repository. With a URL that is none, there is nothing to return; the problem is noted.
-    pub(crate) fn read(name: &str, mut section: Section<'_, '_>) -> Option<(Place, Self)> {
+    pub(crate) fn read(name: &str, mut section: Section<'_, '_>, max_running: u64) -> Option<(Place, Self)> {
         if !name::is_name(name) {
             section.problem_here(format!("the name of a repository must be {}", name::RULE));
         }
@@ -46,9 +49,11 @@ impl Repo {
         let over_ssh = url.as_ref().is_none_or(|url| url.value.scheme() == Scheme::Ssh);
         let ssh_host_keys = read_host_keys(&mut section, over_ssh);
         let ssh_identity = read_identity(&mut section, over_ssh);
+        let max_running = section.number("max_running", &RUNNING, Some(max_running));
         section.finish();
         let Entry { value: url, place } = url?;
-        Some((place, Self { url, allowed_branches, default_branch: default_branch?, ssh_host_keys, ssh_identity }))
+        let default_branch = default_branch?;
+        Some((place, Self { url, allowed_branches, default_branch, ssh_host_keys, ssh_identity, max_running }))
     }
 }
 

@@ -113,7 +113,10 @@ impl Engine {
         let Ok((life, events)) = found.job.life.step(step, now) else { return Ok(Stepped::Refused(found.job)) };
         // What still runs after the step has its lease still.
         let lease = found.lease.filter(|_| life.status == Status::Running);
-        let hint = if life.status == Status::Running { Hint::News } else { Hint::Work };
+        let hint = match life.status {
+            Status::Running => Hint::Cancel,
+            _ => Hint::Work,
+        };
         let job = Job { life, ..found.job };
         write(&mut tx, &job, lease).await?;
         record(&mut tx, id, &events).await?;
@@ -178,6 +181,10 @@ impl Store for Engine {
             sqlx::query(lock).execute(&mut *tx).await?;
         }
         check_schema(&mut tx).await?;
+        let draining = "SELECT 1 FROM workers WHERE name = $1 AND draining <> 0";
+        if sqlx::query(draining).bind(claim.worker).fetch_optional(&mut *tx).await?.is_some() {
+            return Ok(Vec::new());
+        }
         let mut running = running(&mut tx).await?;
         let (now, lease_now) = clock(&mut tx).await?;
         let lease = Lease { until: lease_now + self.lease_ms(), length: self.lease_ms() };

@@ -7,16 +7,19 @@ use tokio::sync::watch;
 pub enum Hint {
     /// A job may be taken that could not be before.
     Work,
+    /// Somebody wants a job stopped that runs.
+    Cancel,
     /// Something else happened to a job.
     News,
 }
 
 impl Hint {
-    pub(crate) const ALL: [Self; 2] = [Self::Work, Self::News];
+    pub(crate) const ALL: [Self; 3] = [Self::Work, Self::Cancel, Self::News];
 
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Work => "work",
+            Self::Cancel => "cancel",
             Self::News => "news",
         }
     }
@@ -26,6 +29,7 @@ impl Hint {
 #[derive(Debug, Default)]
 pub struct Hints {
     work: watch::Sender<()>,
+    cancels: watch::Sender<()>,
     news: watch::Sender<()>,
 }
 
@@ -35,14 +39,21 @@ impl Hints {
         self.work.subscribe()
     }
 
+    /// Changes when somebody wants a job stopped that runs.
+    pub fn cancels(&self) -> watch::Receiver<()> {
+        self.cancels.subscribe()
+    }
+
     /// Changes when anything happened to any job.
     pub fn news(&self) -> watch::Receiver<()> {
         self.news.subscribe()
     }
 
     pub(crate) fn give(&self, hint: Hint) {
-        if hint == Hint::Work {
-            self.work.send_replace(());
+        match hint {
+            Hint::Work => self.work.send_replace(()),
+            Hint::Cancel => self.cancels.send_replace(()),
+            Hint::News => {}
         }
         self.news.send_replace(());
     }

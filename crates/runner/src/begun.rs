@@ -8,29 +8,36 @@ use job::artifact::{self, Artifact};
 use job::{Conclusion, Id, Limits, Record, Request, Sha256, Status, Time, Worker, conclude};
 use outcome::Failure;
 
+use crate::attempt::Attempt;
 use crate::perform::Performed;
 
 /// A job that was begun.
 pub(crate) struct Begun {
-    id: Id,
+    pub(crate) attempt: Attempt,
     trace_id: String,
     started_at: Time,
     clock: Instant,
 }
 
 impl Begun {
-    /// Begins a job now.
-    pub(crate) fn now(host: &dyn Host) -> Result<Self, Failure> {
+    /// Begins a job of which nobody knew before.
+    pub(crate) fn new(host: &dyn Host) -> Result<Self, Failure> {
         let started_at = time(host)?;
         let random = host.random(8).try_into().expect("as many bytes as were asked for");
-        Ok(Self { id: Id::new(started_at, random), trace_id: host.random_hex(16), started_at, clock: Instant::now() })
+        let attempt = Attempt { id: Id::new(started_at, random), epoch: None };
+        Ok(Self { attempt, trace_id: host.random_hex(16), started_at, clock: Instant::now() })
+    }
+
+    /// Begins a job that was handed out by a queue.
+    pub(crate) fn attempt(host: &dyn Host, attempt: Attempt, trace_id: String) -> Result<Self, Failure> {
+        Ok(Self { attempt, trace_id, started_at: time(host)?, clock: Instant::now() })
     }
 
     /// What is written before anything else is done.
     pub(crate) fn record(&self, host: &dyn Host, admitted: &Admitted) -> Result<Record, Failure> {
         Ok(Record {
             schema: job::record::SCHEMA,
-            job_id: self.id.clone(),
+            job_id: self.attempt.id.clone(),
             request: Request {
                 job_type: admitted.job_name().to_owned(),
                 repo_name: admitted.repo_name().to_owned(),
@@ -59,7 +66,7 @@ impl Begun {
         let files = collected.iter().flat_map(|collected| &collected.files);
         let artifact = Artifact {
             schema: artifact::SCHEMA,
-            job_id: self.id.clone(),
+            job_id: self.attempt.id.clone(),
             repo_name: admitted.repo_name().to_owned(),
             remote_url: admitted.repo().url.as_str().to_owned(),
             sha: admitted.sha().to_owned(),

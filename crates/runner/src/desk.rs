@@ -1,6 +1,6 @@
 //! The directory of one job, from its beginning to its artifact.json.
 //!
-//! While a job runs, a marker `running/<id>` is locked by the process that runs it. A marker that nobody locks is of a
+//! While a job runs, a marker `running/<attempt>` is locked by the process that runs it. A marker that nobody locks is of a
 //! process that died: the next run finishes the job with the artifact.json that was written for that case before it
 //! began.
 //!
@@ -12,11 +12,12 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as 
 use std::path::{Path, PathBuf};
 
 use host::{Host, HostError};
-use job::{Artifact, Id, Invalid, Record};
+use job::{Artifact, Invalid, Record};
 use outcome::Failure;
 use rustix::fs::{FlockOperation, flock};
 use sha2::{Digest as _, Sha256};
 
+use crate::attempt::Attempt;
 use crate::begun::time;
 
 /// What was asked for, and who works on it.
@@ -39,14 +40,13 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// Makes the directory `jobs/<id>` below `state`, and writes there job.json and what is to be said of the job should
+    /// Makes the directory of `attempt` below `state`, and writes there job.json and what is to be said of the job should
     /// this process die.
     ///
     /// # Errors
     /// Those of the machine.
-    pub fn open(state: &Path, record: &Record, died: &Artifact) -> Result<Self, Failure> {
-        let (marker, dir) =
-            (state.join("running").join(record.job_id.as_str()), state.join("jobs").join(record.job_id.as_str()));
+    pub fn open(state: &Path, attempt: &Attempt, record: &Record, died: &Artifact) -> Result<Self, Failure> {
+        let (marker, dir) = (attempt.marker(state), attempt.dir(state));
         for parent in [&marker, &dir].into_iter().filter_map(|path| path.parent()) {
             private_dirs(parent)?;
         }
@@ -104,11 +104,11 @@ fn finish(host: &dyn Host, dir: &Path, artifact: &Artifact) -> Result<(), Failur
     Ok(host.remove(&dir.join(DIED))?)
 }
 
-/// Finishes every job whose marker nobody locks. Returns their ids.
+/// Finishes every attempt whose marker nobody locks. Returns them.
 ///
 /// # Errors
 /// Those of the machine.
-pub fn sweep(host: &dyn Host, state: &Path) -> Result<Vec<Id>, Failure> {
+pub fn sweep(host: &dyn Host, state: &Path) -> Result<Vec<Attempt>, Failure> {
     let running = state.join("running");
     let entries = match fs::read_dir(&running) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
@@ -122,11 +122,11 @@ pub fn sweep(host: &dyn Host, state: &Path) -> Result<Vec<Id>, Failure> {
         if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() || !is_at(&lock, &marker) {
             continue;
         }
-        let id = marker.file_name().and_then(|name| name.to_str()?.parse::<Id>().ok());
-        if let Some(id) = id
-            && bury(host, &state.join("jobs").join(id.as_str()))?
+        let attempt = marker.file_name().and_then(|name| name.to_str()?.parse::<Attempt>().ok());
+        if let Some(attempt) = attempt
+            && bury(host, &attempt.dir(state))?
         {
-            ended.push(id);
+            ended.push(attempt);
         }
         host.remove(&marker)?;
     }
@@ -178,6 +178,10 @@ mod tests {
 
     const ID: &str = "20260131T235959123Z-0123456789abcdef";
 
+    fn attempt() -> Attempt {
+        Attempt { id: ID.parse().unwrap(), epoch: None }
+    }
+
     fn record() -> Record {
         Record {
             schema: job::record::SCHEMA,
@@ -207,14 +211,14 @@ mod tests {
     #[test]
     fn j19_a_job_whose_runner_died_is_finished_once() {
         let (host, state) = (Local::new(), TempDir::new().unwrap());
-        let desk = Desk::open(state.path(), &record(), &died()).unwrap();
+        let desk = Desk::open(state.path(), &attempt(), &record(), &died()).unwrap();
         let scratch = desk.dir().join(SCRATCH);
         fs::create_dir_all(scratch.join("tmp/left")).unwrap();
         assert!(sweep(&host, state.path()).unwrap().is_empty(), "its runner lives");
         assert!(scratch.exists());
         drop(desk);
         let ended = sweep(&host, state.path()).unwrap();
-        assert_eq!(ended.iter().map(Id::as_str).collect::<Vec<_>>(), [ID]);
+        assert_eq!(ended, [attempt()]);
         let artifact = artifact(state.path()).unwrap();
         assert_eq!((artifact.class.as_deref(), artifact.exit_code), (Some("interrupted"), -1));
         assert!(artifact.finished_at > artifact.started_at && !scratch.exists());
@@ -224,7 +228,7 @@ mod tests {
     #[test]
     fn a_job_that_is_closed_is_finished_and_its_proof_has_its_digest() {
         let (host, state) = (Local::new(), TempDir::new().unwrap());
-        let desk = Desk::open(state.path(), &record(), &died()).unwrap();
+        let desk = Desk::open(state.path(), &attempt(), &record(), &died()).unwrap();
         let dir = desk.dir().to_owned();
         desk.close(&host, &died()).unwrap();
         assert_eq!(artifact(state.path()).unwrap(), died());
@@ -291,7 +295,7 @@ mod tests {
         ];
         for there in steps {
             let state = TempDir::new().unwrap();
-            drop(Desk::open(state.path(), &record(), &died()).unwrap());
+            drop(Desk::open(state.path(), &attempt(), &record(), &died()).unwrap());
             let dir = state.path().join("jobs").join(ID);
             let all = died().to_json().unwrap();
             fs::write(dir.join(DIGEST), "x").unwrap();
@@ -310,7 +314,7 @@ mod tests {
     #[test]
     fn after_a_power_failure_what_was_cut_short_is_no_proof() {
         let (host, state) = (Local::new(), TempDir::new().unwrap());
-        drop(Desk::open(state.path(), &record(), &died()).unwrap());
+        drop(Desk::open(state.path(), &attempt(), &record(), &died()).unwrap());
         fs::write(state.path().join("jobs").join(ID).join(DIED), "{").unwrap();
         assert!(sweep(&host, state.path()).unwrap().is_empty());
         assert!(artifact(state.path()).is_none());

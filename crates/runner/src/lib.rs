@@ -5,7 +5,9 @@
 #![allow(clippy::disallowed_methods, reason = "this crate keeps what a job leaves: it is the boundary to those files")]
 
 pub mod allow;
+mod attempt;
 mod begun;
+mod carry;
 pub mod collect;
 pub mod desk;
 pub mod git_dir;
@@ -17,13 +19,17 @@ pub mod prune;
 pub mod redact;
 mod removal;
 mod run;
+mod seat;
 pub mod site;
 mod streams;
+pub mod worker;
 
 pub use allow::{Allowed, Wanted, allow};
+pub use attempt::{Attempt, NotAnAttempt};
 pub use collect::{Caps, CollectError, collect};
 pub use logs::{Log, LogError};
 pub use prune::prune;
 pub use redact::{Secrets, Unfit};
 pub use run::{Asked, Finished, Runner};
 pub use site::Site;
+pub use worker::{Worker, Works};

@@ -13,6 +13,7 @@ use job::Id;
 use outcome::{Exit, Failure};
 use serde::Serialize;
 
+use crate::attempt::Attempt;
 use crate::begun::time;
 use crate::desk::sweep;
 use crate::removal::remove_all;
@@ -93,8 +94,7 @@ fn prune_jobs(host: &dyn Host, state: &Path, age: Duration) -> Result<usize, Fai
     for entry in entries {
         let entry = entry.map_err(HostError::io(&jobs))?;
         let Some(id) = entry.file_name().to_str().and_then(|name| name.parse::<Id>().ok()) else { continue };
-        let runs = host.stat(&state.join("running").join(id.as_str()))?.is_some();
-        if !runs && id.born_at().as_millis() < oldest {
+        if id.born_at().as_millis() < oldest && !runs(state, &id)? {
             match remove_all(&entry.path()) {
                 // Another pruning was faster.
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -106,6 +106,22 @@ fn prune_jobs(host: &dyn Host, state: &Path, age: Duration) -> Result<usize, Fai
         }
     }
     Ok(removed)
+}
+
+/// Whether any attempt at the job runs.
+fn runs(state: &Path, id: &Id) -> Result<bool, HostError> {
+    let running = state.join("running");
+    let entries = match fs::read_dir(&running) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        entries => entries.map_err(HostError::io(&running))?,
+    };
+    for entry in entries {
+        let name = entry.map_err(HostError::io(&running))?.file_name();
+        if name.to_str().and_then(|name| name.parse::<Attempt>().ok()).is_some_and(|attempt| attempt.id == *id) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use outcome::{Failure, Refusal};
 use rustix::fs::Mode;
 use serde::{Serialize, Serializer};
 
+use crate::attempt::Attempt;
 use crate::begun::Begun;
 use crate::desk::{Desk, sweep};
 use crate::perform::{Performed, perform};
@@ -65,7 +66,7 @@ impl fmt::Display for Finished {
     }
 }
 
-/// Runs jobs in the foreground.
+/// Runs jobs, one at a call.
 #[derive(Clone, Copy)]
 pub struct Runner<'a> {
     /// This machine.
@@ -89,6 +90,18 @@ impl Runner<'_> {
     /// Everything for which no job is begun: a request that is refused, allowlists that cannot be used, a directory that
     /// cannot be written. Of a job that was begun, only that its artifact.json could not be written.
     pub fn run(&self, asked: &Asked) -> Result<Finished, Failure> {
+        self.begin(asked, || Begun::new(self.host))
+    }
+
+    /// Runs a job that a queue handed out, once for each epoch.
+    ///
+    /// # Errors
+    /// As [`Runner::run`].
+    pub fn attempt(&self, asked: &Asked, attempt: &Attempt, trace_id: &str) -> Result<Finished, Failure> {
+        self.begin(asked, || Begun::attempt(self.host, attempt.clone(), trace_id.to_owned()))
+    }
+
+    fn begin(&self, asked: &Asked, begun: impl FnOnce() -> Result<Begun, Failure>) -> Result<Finished, Failure> {
         // What a job reads belongs to the runner, and the job may be another user. Others do not get into the state directory.
         rustix::process::umask(Mode::from_raw_mode(0o022));
         let policy = self.site.policy(self.host)?;
@@ -96,9 +109,9 @@ impl Runner<'_> {
         let site = Site { state: self.site.own_state(self.host)?, configs: self.site.configs.clone() };
         let runner = Runner { site: &site, ..*self };
         sweep(self.host, &site.state)?;
-        let begun = Begun::now(self.host)?;
+        let begun = begun()?;
         let (died, _) = begun.artifact(self.host, &admitted, Performed::failed(&interrupted()))?;
-        let desk = Desk::open(&site.state, &begun.record(self.host, &admitted)?, &died)?;
+        let desk = Desk::open(&site.state, &begun.attempt, &begun.record(self.host, &admitted)?, &died)?;
         let performed = perform(&runner, &admitted, desk.dir());
         let (artifact, exit) = begun.artifact(self.host, &admitted, performed)?;
         let artifact_dir = desk.dir().to_owned();

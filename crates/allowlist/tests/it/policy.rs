@@ -115,6 +115,7 @@ fn the_samples_of_schema_1_are_read_whole() {
           "tree": "capture"
         }
       },
+      "max_running": 16,
       "min_level": "L2",
       "repos": {
         "local": {
@@ -122,6 +123,7 @@ fn the_samples_of_schema_1_are_read_whole() {
             "main"
           ],
           "default_branch": "main",
+          "max_running": 2,
           "ssh_host_keys": [],
           "ssh_identity": null,
           "url": [
@@ -135,6 +137,7 @@ fn the_samples_of_schema_1_are_read_whole() {
             "release/*"
           ],
           "default_branch": "main",
+          "max_running": 2,
           "ssh_host_keys": [
             "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"
           ],
@@ -149,6 +152,7 @@ fn the_samples_of_schema_1_are_read_whole() {
             "*"
           ],
           "default_branch": "trunk",
+          "max_running": 2,
           "ssh_host_keys": [],
           "ssh_identity": null,
           "url": [
@@ -166,7 +170,7 @@ fn the_samples_of_schema_1_are_read_whole() {
 #[test]
 fn the_hash_is_of_the_effective_policy_and_not_of_its_text() {
     let policy = parse(JOBS, REPOS).unwrap();
-    assert_snapshot!(policy.sha256(), @"b9be92a5f235c556fe328e9731d7519325d3707e14c8ee7f9a94f60d7e1b18c0");
+    assert_snapshot!(policy.sha256(), @"9fcd9087f8db25e48139ce68bd3714b8838d915f7abf2e118a234b2c069fc534");
     let (head, tail) = JOBS.split_once("[jobs.echo]").unwrap();
     let head = head
         .strip_prefix("schema = 1")
@@ -176,6 +180,27 @@ fn the_hash_is_of_the_effective_policy_and_not_of_its_text() {
     let other = format!("# other text\nschema = 1\n[jobs.echo]{tail}network = false\ntree = 'read_only'\n{head}\n");
     assert_eq!(parse(&other, REPOS).unwrap().sha256(), policy.sha256());
     assert_eq!(parse(&other, REPOS).unwrap(), policy);
+}
+
+#[test]
+fn how_many_run_at_one_time_is_said_for_all_for_each_and_for_one() {
+    let numbers = |text: &str| {
+        let policy = parse("schema = 1", &format!("schema = 1\n{text}\n")).unwrap();
+        let each = policy.repos().values().map(|repo| repo.max_running.to_string());
+        format!("{} {}", policy.max_running(), each.collect::<Vec<_>>().join(" "))
+    };
+    let repo = |name: &str, lines: &str| {
+        let fixed = "allowed_branches = [\"main\"]\ndefault_branch = \"main\"";
+        format!("[repos.{name}]\nurl = \"https://example.org/{name}\"\n{fixed}\n{lines}\n")
+    };
+    let both = format!("{}{}", repo("a", ""), repo("b", "max_running = 5"));
+    assert_eq!(numbers(&both), "16 2 5");
+    assert_eq!(numbers(&format!("{both}[queue]\nmax_running = 8\nmax_running_per_repo = 3")), "8 3 5");
+    assert_snapshot!(repos(&format!("{}[queue]\nmax_running = 0\nmost = 1", repo("a", "max_running = 1001"))), @"
+    repo_allowlist.toml:6:1: repos.a.max_running: 1001 is not within 1..=1000
+    repo_allowlist.toml:8:1: queue.max_running: 0 is not within 1..=1000
+    repo_allowlist.toml:9:1: queue.most: is not a key of this table (max_running, max_running_per_repo)
+    ");
 }
 
 #[test]

@@ -1,0 +1,165 @@
+//! A worker: takes jobs from the queue as long as it has room, and runs each with a lease.
+//!
+//! **Invariant:** a worker that cannot read the allowlists takes no job.
+//! **Invariant:** a worker that stops leaves no job that runs: each ended, or was handed back.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use allowlist::Policy;
+use host::Local;
+use job::Time;
+use job_store::{Claim, Store, StoreError, WorkerInfo};
+use outcome::Failure;
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::begun::time;
+use crate::carry::{carry, limits};
+use crate::desk::sweep;
+use crate::seat::Seat;
+use crate::site::Site;
+
+/// What a worker works with.
+pub struct Works {
+    /// The queue.
+    pub store: Arc<dyn Store>,
+    /// Where everything is.
+    pub site: Site,
+    /// A program that becomes the init of a sandbox; this project's programs are looked for beside it.
+    pub program: PathBuf,
+    /// How many trees are kept.
+    pub trees: usize,
+    /// How many jobs are run at one time.
+    pub slots: u32,
+    /// How long jobs may go on when the worker stops.
+    pub grace: Duration,
+}
+
+/// A worker with its name.
+pub struct Worker {
+    works: Arc<Works>,
+    seat: Seat,
+    started_at: Time,
+}
+
+impl Worker {
+    /// Takes a name, and gives back to the queue what an earlier worker of this name left behind.
+    ///
+    /// # Errors
+    /// Those of the state directory, of the machine and of the store.
+    pub async fn new(works: Works) -> Result<Self, Failure> {
+        let host = Local::new();
+        let site = Site { state: works.site.own_state(&host)?, configs: works.site.configs.clone() };
+        let seat = Seat::take(&host, &site.state)?;
+        sweep(&host, &site.state)?;
+        works.store.part(&seat.name).await?;
+        for job in works.store.bury(&seat.name).await? {
+            tracing::warn!(job = %job.job_id, status = job.life.status.as_str(), "was left behind by an earlier worker");
+        }
+        Ok(Self { works: Arc::new(Works { site, ..works }), seat, started_at: time(&host)? })
+    }
+
+    /// What it is called.
+    pub fn name(&self) -> &str {
+        &self.seat.name
+    }
+
+    /// Takes and runs jobs until `stop`, then lets those that run end for as long as they may, and hands back the others.
+    ///
+    /// # Errors
+    /// Not ready, class `store-newer`, when the queue belongs to newer programs.
+    pub async fn run(&self, stop: &CancellationToken) -> Result<(), Failure> {
+        let release = CancellationToken::new();
+        let mut jobs = JoinSet::new();
+        let worked = self.work(&mut jobs, &release, stop).await;
+        if !jobs.is_empty() {
+            tracing::info!(jobs = jobs.len(), "stops: waits for what runs");
+            let done = timeout(self.works.grace, async { while jobs.join_next().await.is_some() {} });
+            if done.await.is_err() {
+                release.cancel();
+                while jobs.join_next().await.is_some() {}
+            }
+        }
+        // It is forgotten after a while all the same.
+        let _ = self.works.store.part(&self.seat.name).await;
+        worked
+    }
+
+    async fn work(
+        &self,
+        jobs: &mut JoinSet<()>,
+        release: &CancellationToken,
+        stop: &CancellationToken,
+    ) -> Result<(), Failure> {
+        let store = self.works.store.as_ref();
+        let mut hints = store.hints().work();
+        let mut greetings = interval(store.lease() / 3);
+        greetings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while !stop.is_cancelled() {
+            hints.mark_unchanged();
+            // Never broken off: a job that was taken is run.
+            self.take(jobs, release).await?;
+            tokio::select! {
+                () = stop.cancelled() => {}
+                _ = greetings.tick() => self.greet().await?,
+                Some(_) = jobs.join_next() => {}
+                // Its sender lives as long as the store.
+                Ok(()) = hints.changed() => {}
+                () = sleep(store.poll()) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes as many jobs as there is room for.
+    async fn take(&self, jobs: &mut JoinSet<()>, release: &CancellationToken) -> Result<(), Failure> {
+        while jobs.try_join_next().is_some() {}
+        let room = self.works.slots.saturating_sub(u32::try_from(jobs.len()).unwrap_or(u32::MAX));
+        if room == 0 {
+            return Ok(());
+        }
+        let Some(policy) = self.policy() else { return Ok(()) };
+        let claim = Claim { worker: self.name(), most: room, limits: &limits(&policy) };
+        let claimed = passing(self.works.store.claim(&claim).await)?;
+        for job in claimed.into_iter().flatten() {
+            jobs.spawn(carry(Arc::clone(&self.works), job, release.clone()));
+        }
+        Ok(())
+    }
+
+    /// Says that it is there, and looks after what other workers left behind.
+    async fn greet(&self) -> Result<(), Failure> {
+        let store = self.works.store.as_ref();
+        let info = WorkerInfo {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_at: self.started_at,
+            slots: self.works.slots,
+            policy_sha256: self.policy().map(|policy| policy.sha256().to_owned()).unwrap_or_default(),
+        };
+        passing(store.greet(self.name(), &info).await)?;
+        for job in passing(store.reap().await)?.into_iter().flatten() {
+            tracing::warn!(job = %job.job_id, status = job.life.status.as_str(), "nothing was heard of its worker");
+        }
+        Ok(())
+    }
+
+    fn policy(&self) -> Option<Policy> {
+        let policy = self.works.site.policy(&Local::new());
+        policy.inspect_err(|failure| tracing::error!(class = %failure.class, "takes no job: {}", failure.reason)).ok()
+    }
+}
+
+/// What passes by itself is told and waited for; a database of newer programs is not.
+fn passing<T>(result: Result<T, StoreError>) -> Result<Option<T>, Failure> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error @ (StoreError::Unavailable(_) | StoreError::Full(_))) => {
+            tracing::warn!(%error, "will be tried again");
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
