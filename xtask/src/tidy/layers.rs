@@ -6,7 +6,7 @@ use super::{Dependency, Facts, Finding, Package};
 ///
 /// 0 is pure and knows no other crate; 1 is the only way to touch a machine; 2 and 3 observe and act on one thing each;
 /// 4 puts them together.
-const CRATES: [(&str, u8); 21] = [
+const CRATES: [(&str, u8); 23] = [
     ("allowlist", 0),
     ("job", 0),
     ("outcome", 0),
@@ -19,6 +19,7 @@ const CRATES: [(&str, u8); 21] = [
     ("cli", 2),
     ("doctor", 2),
     ("repo", 2),
+    ("runner-page", 2),
     ("sandbox", 2),
     ("hooks", 3),
     ("job-store", 3),
@@ -28,8 +29,9 @@ const CRATES: [(&str, u8); 21] = [
     ("orb", 4),
     ("runner", 4),
     ("ship", 4),
+    ("runner-api", 5),
 ];
-const PROGRAMS: u8 = 5;
+const PROGRAMS: u8 = 6;
 
 /// Crates that stand in for a part of the world: none of them reaches an installed program.
 const TEST_PARTS: [&str; 1] = ["fake-model"];
