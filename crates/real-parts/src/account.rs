@@ -1,4 +1,4 @@
-//! Who runs a server: PostgreSQL refuses to run as root.
+//! Who runs a server, and what it is kept apart from: PostgreSQL refuses to run as root, and no other needs to.
 
 use std::os::unix::fs::chown;
 use std::path::Path;
@@ -11,6 +11,10 @@ use crate::broken::{Broken, Trying as _};
 
 /// The user that Debian's package of PostgreSQL makes. Not `nobody`: jobs of tests run as that one.
 const OTHER: &str = "postgres";
+
+/// Holds the program open, which may itself be below the old `/tmp`.
+const ALONE: &str = "exec 3<\"$1\"; shift; ip link set lo up; mount --bind . /tmp; cd /tmp; exec \"$@\"";
+const HELD: &str = "/proc/self/fd/3";
 
 /// The user of the tests where that is an ordinary one, else another.
 pub(crate) struct Account {
@@ -25,8 +29,7 @@ impl Account {
             return Ok(Self { other: None });
         }
         let other = User::from_name(OTHER).trying("look for the user postgres")?;
-        let missing =
-            || Broken::new("PostgreSQL does not run as root, and there is no user postgres: cargo xtask setup");
+        let missing = || Broken::new("no server runs as root, and there is no user postgres: cargo xtask setup");
         other.map(|user| Self { other: Some(user) }).ok_or_else(missing)
     }
 
@@ -56,14 +59,32 @@ impl Account {
     /// The same in namespaces of its own for process ids and IPC, and for killing: its first process dies with its
     /// parent, which dies with whoever started it.
     pub(crate) fn contained(&self, program: &Path, dir: &Path) -> Command {
-        let mut command = clean("setpriv", dir);
-        command.args(["--pdeathsig=KILL", "unshare", "--pid", "--ipc", "--fork", "--kill-child=KILL"]);
-        if self.other.is_none() {
-            command.args(["--user", "--map-current-user"]);
-        }
-        // A change of user forgets what a process wants to die with.
-        command.arg("setpriv").args(self.becoming()).arg("--pdeathsig=KILL").arg(program);
+        let mut command = self.unshared(&[], "--map-current-user", dir);
+        self.first(&mut command, program);
         command
+    }
+
+    /// The same also without a network but loopback, and with `dir` as its work directory and all there is in `/tmp`.
+    pub(crate) fn alone(&self, program: &Path, dir: &Path) -> Command {
+        let mut command = self.unshared(&["--net", "--mount"], "--map-root-user", dir);
+        command.args(["sh", "-ec", ALONE, "sh"]).arg(program);
+        self.first(&mut command, Path::new(HELD));
+        command
+    }
+
+    /// An ordinary user needs a namespace of users for the others, with `map`.
+    fn unshared(&self, more: &[&str], map: &str, dir: &Path) -> Command {
+        let mut command = clean("setpriv", dir);
+        command.args(["--pdeathsig=KILL", "unshare", "--pid", "--ipc", "--fork", "--kill-child=KILL"]).args(more);
+        if self.other.is_none() {
+            command.args(["--user", map]);
+        }
+        command
+    }
+
+    /// A change of user forgets what a process wants to die with.
+    fn first(&self, command: &mut Command, program: &Path) {
+        command.arg("setpriv").args(self.becoming()).arg("--pdeathsig=KILL").arg(program);
     }
 
     fn becoming(&self) -> Vec<String> {

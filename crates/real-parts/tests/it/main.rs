@@ -5,3 +5,4 @@
 
 mod left;
 mod postgres;
+mod s3;
