@@ -8,9 +8,12 @@ use nix::unistd::{User, geteuid};
 use tempfile::TempDir;
 
 use crate::broken::{Broken, Trying as _};
+use crate::network::Host;
 
 /// The user that Debian's package of PostgreSQL makes. Not `nobody`: jobs of tests run as that one.
 const OTHER: &str = "postgres";
+
+const SETPRIV: &str = "setpriv";
 
 /// Holds the program open, which may itself be below the old `/tmp`.
 const ALONE: &str = "exec 3<\"$1\"; shift; ip link set lo up; mount --bind . /tmp; cd /tmp; exec \"$@\"";
@@ -51,30 +54,30 @@ impl Account {
 
     /// A program run by this user, with `dir` as its work directory and none of the environment but `PATH`.
     pub(crate) fn command(&self, program: &Path, dir: &Path) -> Command {
-        let mut command = clean("setpriv", dir);
+        let mut command = clean(Command::new(SETPRIV), dir);
         command.args(self.becoming()).arg(program);
         command
     }
 
     /// The same in namespaces of its own for process ids and IPC, and for killing: its first process dies with its
-    /// parent, which dies with whoever started it.
-    pub(crate) fn contained(&self, program: &Path, dir: &Path) -> Command {
-        let mut command = self.unshared(&[], "--map-current-user", dir);
+    /// parent, which dies with whoever started it. On a host of a test if there is one.
+    pub(crate) fn contained(&self, host: Option<&Host>, program: &Path, dir: &Path) -> Command {
+        let setpriv = host.map_or_else(|| Command::new(SETPRIV), |host| host.command(SETPRIV));
+        let mut command = self.unshared(clean(setpriv, dir), &[], "--map-current-user");
         self.first(&mut command, program);
         command
     }
 
     /// The same also without a network but loopback, and with `dir` as its work directory and all there is in `/tmp`.
     pub(crate) fn alone(&self, program: &Path, dir: &Path) -> Command {
-        let mut command = self.unshared(&["--net", "--mount"], "--map-root-user", dir);
+        let mut command = self.unshared(clean(Command::new(SETPRIV), dir), &["--net", "--mount"], "--map-root-user");
         command.args(["sh", "-ec", ALONE, "sh"]).arg(program);
         self.first(&mut command, Path::new(HELD));
         command
     }
 
     /// An ordinary user needs a namespace of users for the others, with `map`.
-    fn unshared(&self, more: &[&str], map: &str, dir: &Path) -> Command {
-        let mut command = clean("setpriv", dir);
+    fn unshared(&self, mut command: Command, more: &[&str], map: &str) -> Command {
         command.args(["--pdeathsig=KILL", "unshare", "--pid", "--ipc", "--fork", "--kill-child=KILL"]).args(more);
         if self.other.is_none() {
             command.args(["--user", map]);
@@ -84,7 +87,7 @@ impl Account {
 
     /// A change of user forgets what a process wants to die with.
     fn first(&self, command: &mut Command, program: &Path) {
-        command.arg("setpriv").args(self.becoming()).arg("--pdeathsig=KILL").arg(program);
+        command.arg(SETPRIV).args(self.becoming()).arg("--pdeathsig=KILL").arg(program);
     }
 
     fn becoming(&self) -> Vec<String> {
@@ -93,8 +96,7 @@ impl Account {
     }
 }
 
-fn clean(program: &str, dir: &Path) -> Command {
-    let mut command = Command::new(program);
+fn clean(mut command: Command, dir: &Path) -> Command {
     command.current_dir(dir).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
     command
 }

@@ -9,11 +9,14 @@ use tempfile::TempDir;
 
 use crate::account::Account;
 use crate::broken::{Broken, Trying as _, run};
+use crate::network::Host;
 use crate::server::Server;
 use crate::template;
 
 /// Where Debian puts a directory of programs for each major version.
 const VERSIONS: &str = "/usr/lib/postgresql";
+
+const PORT: u16 = 5432;
 
 /// Small, and nothing that outlives a kill outside of its directory.
 const SETTINGS: [&str; 4] =
@@ -33,12 +36,14 @@ pub struct Postgres {
     programs: PathBuf,
     account: Account,
     settings: Vec<String>,
+    host: Option<Host>,
 }
 
 /// How a server is to be started.
 #[derive(Debug, Default)]
 pub struct Builder {
     tcp: Option<SocketAddr>,
+    host: Option<Host>,
 }
 
 impl Builder {
@@ -47,6 +52,13 @@ impl Builder {
     pub fn tcp(mut self, address: SocketAddr) -> Self {
         self.tcp = Some(address);
         self
+    }
+
+    /// Runs on a host of a test and listens there, on the usual port 5432. The socket stays what it is.
+    #[must_use]
+    pub fn on(mut self, host: &Host) -> Self {
+        self.host = Some(host.clone());
+        self.tcp((host.address(), PORT).into())
     }
 
     /// Starts the server and waits until it accepts connections.
@@ -59,14 +71,14 @@ impl Builder {
         let dir = account.dir()?;
         template::copy(&programs, &account, dir.path(), &dir.path().join("data"))?;
         let settings = self.settings(dir.path());
-        let server = serve(&programs, &account, dir.path(), &settings)?;
-        Ok(Postgres { server, dir, programs, account, settings })
+        let server = serve(&programs, &account, self.host.as_ref(), dir.path(), &settings)?;
+        Ok(Postgres { server, dir, programs, account, settings, host: self.host })
     }
 
     fn settings(&self, dir: &Path) -> Vec<String> {
         let (address, port) = match self.tcp {
             Some(tcp) => (tcp.ip().to_string(), tcp.port()),
-            None => (String::new(), 5432),
+            None => (String::new(), PORT),
         };
         let places = [
             format!("unix_socket_directories={}", dir.display()),
@@ -136,7 +148,7 @@ impl Postgres {
     /// With its log when it does not start.
     pub fn restart(&mut self) -> Result<(), Broken> {
         self.kill();
-        self.server = serve(&self.programs, &self.account, self.dir.path(), &self.settings)?;
+        self.server = serve(&self.programs, &self.account, self.host.as_ref(), self.dir.path(), &self.settings)?;
         Ok(())
     }
 
@@ -177,14 +189,20 @@ fn newest(versions: &Path) -> Result<PathBuf, Broken> {
 }
 
 /// Starts a server on the cluster in `dir`, of which no other process is left.
-fn serve(programs: &Path, account: &Account, dir: &Path, settings: &[String]) -> Result<Server, Broken> {
+fn serve(
+    programs: &Path,
+    account: &Account,
+    host: Option<&Host>,
+    dir: &Path,
+    settings: &[String],
+) -> Result<Server, Broken> {
     let data = dir.join("data");
     let status = data.join("postmaster.pid");
     // What a killed server wrote there would be taken for a word of this one.
     if status.exists() {
         fs::remove_file(&status).trying(status.display())?;
     }
-    let mut postgres = account.contained(&programs.join("postgres"), dir);
+    let mut postgres = account.contained(host, &programs.join("postgres"), dir);
     postgres.arg("-D").arg(&data).args(settings.iter().flat_map(|setting| ["-c", setting]));
     let server = Server::start(postgres, &log(dir))?;
     // The last line of the file is its status, as pg_ctl reads it.
