@@ -15,6 +15,7 @@ const CRATES: [(&str, u8); 23] = [
     ("verdict", 0),
     ("fake-model", 1),
     ("host", 1),
+    ("real-parts", 1),
     ("runner-wire", 1),
     ("cli", 2),
     ("doctor", 2),
@@ -22,6 +23,7 @@ const CRATES: [(&str, u8); 23] = [
     ("runner-page", 2),
     ("sandbox", 2),
     ("hooks", 3),
+    ("job-files", 3),
     ("job-store", 3),
     ("openai-key", 3),
     ("reviewer", 3),
@@ -33,8 +35,8 @@ const CRATES: [(&str, u8); 23] = [
 ];
 const PROGRAMS: u8 = 6;
 
-/// Crates that stand in for a part of the world: none of them reaches an installed program.
-const TEST_PARTS: [&str; 1] = ["fake-model"];
+/// Crates that stand in for a part of the world or start one: none of them reaches an installed program.
+const TEST_PARTS: [&str; 2] = ["fake-model", "real-parts"];
 
 pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
     facts.packages.iter().flat_map(|package| judge_package(facts, package)).collect()

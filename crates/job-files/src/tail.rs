@@ -1,0 +1,101 @@
+//! The last lines of a log.
+//!
+//! **Invariant:** memory is bounded by a block, a line and the answer, however long the log and its lines are.
+
+use memchr::{memchr_iter, memrchr};
+
+use crate::error::FilesError;
+use crate::log::Log;
+
+/// Bytes that are looked at together.
+const BLOCK: u64 = 256 << 10;
+/// A longer line is shown by its end.
+const MAX_LINE: usize = 64 << 10;
+/// Bytes of all lines together; more lines are left out.
+const MAX_ANSWER: usize = 8 << 20;
+/// What an empty line counts for.
+const LINE: usize = 32;
+
+/// The last lines, the oldest first, and how many lines there are. What has no newline at its end is a line too.
+pub(crate) async fn tail(log: &Log, lines: u32) -> Result<(Vec<String>, u64), FilesError> {
+    let size = log.size;
+    let mut last = Last { most: lines, room: MAX_ANSWER, ..Last::default() };
+    let mut end = size;
+    while end > 0 && !last.full() {
+        let start = end.saturating_sub(BLOCK);
+        let block = log.read(start..end).await?;
+        // The newline at the end of the log is that of its last line.
+        last.block(block.strip_suffix(b"\n").filter(|_| end == size).unwrap_or(&block));
+        end = start;
+    }
+    if size > 0 && end == 0 {
+        last.line();
+    }
+    last.lines.reverse();
+    Ok((last.lines, count(log).await?))
+}
+
+async fn count(log: &Log) -> Result<u64, FilesError> {
+    let (mut lines, mut ended) = (0, true);
+    for start in (0..log.size).step_by(usize::try_from(BLOCK).expect("a block is small")) {
+        let block = log.read(start..start + BLOCK).await?;
+        lines += memchr_iter(b'\n', &block).count() as u64;
+        ended = block.ends_with(b"\n");
+    }
+    Ok(lines + u64::from(!ended))
+}
+
+/// Lines as they are found, the newest first.
+#[derive(Default)]
+struct Last {
+    lines: Vec<String>,
+    most: u32,
+    room: usize,
+    /// The end of the line whose beginning was not seen.
+    end: Vec<u8>,
+    cut: bool,
+}
+
+impl Last {
+    fn full(&self) -> bool {
+        self.room == 0 || self.lines.len() as u64 >= u64::from(self.most)
+    }
+
+    /// Takes what stands before all that was taken.
+    fn block(&mut self, mut block: &[u8]) {
+        while let Some(at) = memrchr(b'\n', block) {
+            self.before(&block[at + 1..]);
+            self.line();
+            block = &block[..at];
+        }
+        self.before(block);
+    }
+
+    fn before(&mut self, piece: &[u8]) {
+        let room = MAX_LINE - self.end.len();
+        self.cut |= piece.len() > room;
+        self.end.splice(..0, piece[piece.len().saturating_sub(room)..].iter().copied());
+    }
+
+    /// The line is whole.
+    fn line(&mut self) {
+        let (line, cut) = (std::mem::take(&mut self.end), std::mem::take(&mut self.cut));
+        if self.full() {
+            return;
+        }
+        let line = String::from_utf8_lossy(if cut { from_character(&line) } else { &line }).into_owned();
+        match self.room.checked_sub(line.len() + LINE) {
+            Some(room) => {
+                self.room = room;
+                self.lines.push(line);
+            }
+            None => self.room = 0,
+        }
+    }
+}
+
+/// Without the rest of a character whose beginning was cut off.
+fn from_character(bytes: &[u8]) -> &[u8] {
+    let rest = bytes.iter().take(3).take_while(|byte| **byte & 0xc0 == 0x80).count();
+    &bytes[rest..]
+}
