@@ -6,12 +6,9 @@ use std::time::Duration;
 
 use cli::Context;
 use outcome::{Exit, Failure};
-use runner::{Asked, Runner, Site, Wanted, allow, prune};
+use runner::{Asked, Runner, Site, Wanted, allow, own_program, prune};
 
 use crate::args::{Action, Allow, Args, Prune, Run};
-
-/// The running program, also where it was replaced or removed meanwhile.
-const SELF: &str = "/proc/self/exe";
 
 pub(crate) fn run(args: Args, cx: &Context) -> Result<ExitCode, Failure> {
     match args.action {
@@ -23,8 +20,7 @@ pub(crate) fn run(args: Args, cx: &Context) -> Result<ExitCode, Failure> {
 
 fn job(args: Run, cx: &Context) -> Result<ExitCode, Failure> {
     let site = Site::find(&cx.host, args.place.configs, args.place.state)?;
-    let program = std::path::Path::new(SELF).canonicalize();
-    let program = program.map_err(|error| Failure::not_ready("own-path", error.to_string(), "mount /proc"))?;
+    let program = own_program()?;
     let live = |stream, bytes: &[u8]| cx.console.hand_on(stream, bytes);
     let runner =
         Runner { host: &cx.host, site: &site, program: &program, trees: args.trees, live: &live, cancel: &cx.cancel };

@@ -9,6 +9,8 @@
 )]
 
 mod console;
+#[cfg(feature = "service")]
+pub mod service;
 #[cfg(feature = "testing")]
 #[allow(clippy::missing_panics_doc, clippy::unwrap_used, reason = "a program that cannot be built fails its test")]
 pub mod testing;

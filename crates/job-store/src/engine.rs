@@ -303,6 +303,10 @@ impl Store for Engine {
             .collect()
     }
 
+    async fn running(&self) -> Result<BTreeMap<String, u64>, StoreError> {
+        running(&mut *self.read.acquire().await?).await
+    }
+
     async fn greet(&self, name: &str, info: &WorkerInfo) -> Result<bool, StoreError> {
         let mut conn = self.write.acquire().await?;
         check_schema(&mut conn).await?;
@@ -482,9 +486,9 @@ async fn record(tx: &mut Tx, id: &Id, events: &[Event]) -> Result<(), StoreError
 }
 
 /// How many jobs of each repository run.
-async fn running(tx: &mut Tx) -> Result<BTreeMap<String, u64>, StoreError> {
+async fn running(conn: &mut Conn) -> Result<BTreeMap<String, u64>, StoreError> {
     let rows = sqlx::query("SELECT repo, count(*) FROM jobs WHERE status = 'running' GROUP BY repo");
-    let rows = rows.fetch_all(&mut **tx).await?;
+    let rows = rows.fetch_all(conn).await?;
     rows.iter().map(|row| Ok((row.try_get(0)?, u64::try_from(row.try_get::<i64, _>(1)?).unwrap_or(0)))).collect()
 }
 

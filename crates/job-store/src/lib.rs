@@ -22,6 +22,7 @@ pub use hints::{Hint, Hints};
 pub use limits::Limits;
 pub use open::{Settings, open};
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -204,6 +205,9 @@ pub trait Store: Send + Sync {
 
     /// Every repository with a job that waits or runs, by name.
     async fn counts(&self) -> Result<Vec<Count>, StoreError>;
+
+    /// How many jobs run of each repository.
+    async fn running(&self) -> Result<BTreeMap<String, u64>, StoreError>;
 
     /// A worker says that it is there. Returns whether it is to take no more jobs.
     ///

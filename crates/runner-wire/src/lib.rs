@@ -4,10 +4,12 @@
 //! what it does not know.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use job::{Event, Id, Job, Status, Time};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// The body of `POST /jobs`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -26,7 +28,7 @@ pub struct Submit {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
     /// The job's parameters.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "each_once")]
     pub params: BTreeMap<String, String>,
     /// More is sooner: -100 to 100, else 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -34,6 +36,31 @@ pub struct Submit {
     /// The most attempts where the infrastructure fails: 1 to 10, else 3.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_attempts: Option<u32>,
+}
+
+/// Which of two values of a key was meant nobody knows.
+fn each_once<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, String>, D::Error> {
+    struct EachOnce;
+
+    impl<'de> Visitor<'de> for EachOnce {
+        type Value = BTreeMap<String, String>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object of strings")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
+            let mut map = BTreeMap::new();
+            while let Some((key, value)) = entries.next_entry::<String, String>()? {
+                if map.insert(key, value).is_some() {
+                    return Err(A::Error::custom("a key is there twice"));
+                }
+            }
+            Ok(map)
+        }
+    }
+
+    from.deserialize_map(EachOnce)
 }
 
 /// The answer to a submission or a rerun.
@@ -125,6 +152,15 @@ pub struct LogPiece {
     pub text: String,
 }
 
+/// The data of the `end` event there: the job ended, and all of its logs was sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LogEnd {
+    /// How it ended.
+    pub status: Status,
+    /// What a program that waited for it exits with.
+    pub exit: u8,
+}
+
 /// A file that a job left, or that the runner wrote about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ArtifactFile {
@@ -195,6 +231,13 @@ pub struct Queue {
     pub max_running: u32,
     /// Repositories with a job that waits or runs, by name.
     pub repos: Vec<RepoQueue>,
+}
+
+/// The answer of `GET /healthz`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Health {
+    /// Always true.
+    pub ok: bool,
 }
 
 /// What `GET /readyz` found. The service is ready when every check is good.

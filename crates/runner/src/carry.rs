@@ -3,7 +3,6 @@
 //! **Invariant:** a job that is not this worker's any more is killed, and nothing is said of it.
 //! **Invariant:** what ended is told until the queue has heard it, or has given the job to another.
 
-use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -182,13 +181,4 @@ impl Said {
             },
         }
     }
-}
-
-/// How many jobs may run, as the allowlists say.
-pub(crate) fn limits(policy: &allowlist::Policy) -> job_store::Limits {
-    let number = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
-    let named: BTreeMap<String, u32> =
-        policy.repos().iter().map(|(name, repo)| (name.clone(), number(repo.max_running))).collect();
-    // A repository that is allowed no more: its jobs are refused one by one.
-    job_store::Limits { all: number(policy.max_running()), each: 1, named }
 }

@@ -105,7 +105,7 @@ impl Runner<'_> {
         // What a job reads belongs to the runner, and the job may be another user. Others do not get into the state directory.
         rustix::process::umask(Mode::from_raw_mode(0o022));
         let policy = self.site.policy(self.host)?;
-        let admitted = admit(&policy, asked)?;
+        let admitted = admit(&policy, asked, None)?;
         let site = Site { state: self.site.own_state(self.host)?, configs: self.site.configs.clone() };
         let runner = Runner { site: &site, ..*self };
         sweep(self.host, &site.state)?;
@@ -126,13 +126,12 @@ fn interrupted() -> Failure {
     Failure::infrastructure("interrupted", reason, "run it again")
 }
 
-/// What the allowlists say of a request.
+/// What the allowlists say of a request. `remote_url` is where the caller believes the repository to be.
 ///
 /// # Errors
 /// Refused, with every reason.
-fn admit(policy: &Policy, asked: &Asked) -> Result<Admitted, Failure> {
-    let request =
-        Request { job: &asked.job, repo: &asked.repo, sha: &asked.sha, remote_url: None, params: &asked.params };
+pub fn admit(policy: &Policy, asked: &Asked, remote_url: Option<&str>) -> Result<Admitted, Failure> {
+    let request = Request { job: &asked.job, repo: &asked.repo, sha: &asked.sha, remote_url, params: &asked.params };
     policy.admit(&request).map_err(|refusals| {
         let all = refusals.as_slice().iter();
         let all = all.map(|it| Refusal { class: it.class(), reason: it.to_string(), next: it.next().to_owned() });

@@ -62,7 +62,7 @@ impl Site {
     ///
     /// # Errors
     /// Not ready, class `state-unsafe`, when anyone but root and this user could; those of the machine.
-    pub(crate) fn own_state(&self, host: &dyn Host) -> Result<PathBuf, Failure> {
+    pub fn own_state(&self, host: &dyn Host) -> Result<PathBuf, Failure> {
         private_dirs(&self.state)?;
         let state = self.state.canonicalize().map_err(HostError::io(&self.state))?;
         let found = fs::metadata(&state).map_err(HostError::io(&state))?;
@@ -112,7 +112,7 @@ fn own_or_machine(host: &dyn Host, own: Option<PathBuf>) -> Result<Option<PathBu
 ///
 /// # Errors
 /// Not ready, class `config-unsafe`, when anyone but root and this user could have written it.
-pub(crate) fn trusted(host: &dyn Host, path: &Path) -> Result<Option<Vec<u8>>, Failure> {
+pub fn trusted(host: &dyn Host, path: &Path) -> Result<Option<Vec<u8>>, Failure> {
     let Some(stat) = host.stat(path)? else { return Ok(None) };
     let at = path.display();
     let unsafe_for = |why: &str, next: String| Err(Failure::not_ready("config-unsafe", format!("{at} {why}"), next));

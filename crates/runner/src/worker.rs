@@ -3,13 +3,16 @@
 //! **Invariant:** a worker that cannot read the allowlists takes no job.
 //! **Invariant:** a worker that stops leaves no job that runs: each ended, or was handed back.
 
-use std::path::PathBuf;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use allowlist::Policy;
 use host::Local;
 use job::Time;
+use job_files::Files;
 use job_store::{Claim, Store, StoreError, WorkerInfo};
 use outcome::Failure;
 use tokio::task::JoinSet;
@@ -17,8 +20,9 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::begun::time;
-use crate::carry::{carry, limits};
+use crate::carry::carry;
 use crate::desk::sweep;
+use crate::limits::limits;
 use crate::seat::Seat;
 use crate::site::Site;
 
@@ -26,6 +30,8 @@ use crate::site::Site;
 pub struct Works {
     /// The queue.
     pub store: Arc<dyn Store>,
+    /// Where the files of jobs go.
+    pub files: Files,
     /// Where everything is.
     pub site: Site,
     /// A program that becomes the init of a sandbox; this project's programs are looked for beside it.
@@ -162,4 +168,28 @@ fn passing<T>(result: Result<T, StoreError>) -> Result<Option<T>, Failure> {
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// How many jobs are run at one time: as many as are wanted, else as there are processors.
+pub fn slots(wanted: Option<NonZeroU32>) -> u32 {
+    let processors = || available_parallelism().ok().and_then(|n| u32::try_from(n.get()).ok());
+    wanted.map(NonZeroU32::get).or_else(processors).unwrap_or(1)
+}
+
+/// The queue at `url`, or the one in the state directory.
+///
+/// # Errors
+/// Those of the store.
+pub async fn queue(url: Option<&str>, site: &Site) -> Result<Arc<dyn Store>, Failure> {
+    let own = format!("sqlite:{}", site.state.join("queue.db").display());
+    Ok(job_store::open(url.unwrap_or(&own), job_store::Settings::default()).await?)
+}
+
+/// The running program, also where another was put in its place meanwhile: what becomes the init of a sandbox.
+///
+/// # Errors
+/// Not ready, class `own-path`, without `/proc`.
+pub fn own_program() -> Result<PathBuf, Failure> {
+    let program = Path::new("/proc/self/exe").canonicalize();
+    program.map_err(|error| Failure::not_ready("own-path", error.to_string(), "mount /proc"))
 }

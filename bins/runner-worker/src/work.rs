@@ -1,0 +1,42 @@
+//! Works until it is told to stop.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cli::{Context, service};
+use job_files::Files;
+use outcome::{Exit, Failure};
+use runner::{Site, Worker, Works};
+
+use crate::args::Args;
+
+/// Threads that wait for files, beside those of jobs.
+const BLOCKING: usize = 8;
+
+pub(crate) fn run(args: Args, cx: &Context) -> Result<ExitCode, Failure> {
+    let slots = runner::slots(args.slots);
+    service::runtime(slots as usize + BLOCKING)?.block_on(work(args, slots, cx))?;
+    Ok(Exit::Done.into())
+}
+
+async fn work(args: Args, slots: u32, cx: &Context) -> Result<(), Failure> {
+    service::log();
+    let stop = service::stop_on_signal()?;
+    let site = Site::find(&cx.host, args.configs, args.state)?;
+    let site = Site { state: site.own_state(&cx.host)?, ..site };
+    let store = runner::queue(args.store.as_deref(), &site).await?;
+    let files = match &args.files {
+        Some(url) => Files::open(url, &site.state)?,
+        None => Files::local(&site.state),
+    };
+    let (program, grace) = (runner::own_program()?, Duration::from_secs(args.grace));
+    let works = Works { store: Arc::clone(&store), files, site, program, trees: args.trees, slots, grace };
+    let worker = Worker::new(works).await?;
+    cx.console.note(&format!("runs jobs as {}", worker.name()));
+    service::ready(move || {
+        let store = Arc::clone(&store);
+        async move { store.now().await.is_ok() }
+    });
+    worker.run(&stop).await
+}

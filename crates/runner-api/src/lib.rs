@@ -1,0 +1,40 @@
+//! The runner as an HTTP service.
+//!
+//! **Invariant:** every route but those that say whether the service is there takes a scope; which one stands in the one
+//! table that the router is made from ([`operation`](crate::operation)).
+//! **Invariant:** no route reads a path outside of the directory of the job that it names.
+//! **Invariant:** whatever a client does or leaves undone, memory is bounded: bodies, connections, streams, and what is
+//! read at a time.
+//!
+//! | module | one job |
+//! |---|---|
+//! | [`operation`] | the table of routes: method, path, scope, what goes in and out |
+//! | [`serve`](mod@serve) | connections, and how they end |
+//! | [`tokens`], [`people`], [`scope`] | who may do what |
+
+#![allow(clippy::disallowed_methods, reason = "a service measures how long its answers take")]
+
+mod artifacts;
+mod body;
+mod jobs;
+mod logs;
+mod metrics;
+mod openapi;
+pub mod operation;
+mod page;
+pub mod people;
+mod principal;
+mod problem;
+mod router;
+pub mod scope;
+pub mod serve;
+mod service;
+mod sight;
+mod status;
+pub mod tokens;
+
+pub use openapi::document as openapi;
+pub use people::People;
+pub use scope::Scope;
+pub use serve::{Door, serve};
+pub use service::{Api, Settings};

@@ -1,0 +1,101 @@
+//! Connections: how many, how long a client may take, and how they end.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::serve::{Listener, ListenerExt as _};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::principal::Transport;
+use crate::router::router;
+use crate::service::Api;
+
+/// Connections at one time, through each door.
+const CONNECTIONS: usize = 512;
+/// How long a client may take for the head of a request, and may be idle between two.
+const HEAD: Duration = Duration::from_secs(30);
+/// The longest head of a request, in bytes.
+const HEAD_BYTES: usize = 64 << 10;
+
+/// Where clients come in.
+#[derive(Debug)]
+pub enum Door {
+    /// A port. Only tokens say who comes.
+    Tcp(TcpListener),
+    /// A socket in the file system. Who may connect to it is believed about `Tailscale-User-Login`.
+    Unix(UnixListener),
+}
+
+/// Serves until `stop`; then lets what was begun end, for as long as `drain`.
+pub async fn serve(api: &Arc<Api>, doors: Vec<Door>, stop: &CancellationToken, drain: Duration) {
+    let mut open = JoinSet::new();
+    for door in doors {
+        match door {
+            Door::Tcp(listener) => {
+                // A piece of a log is not held back for the next one; where that cannot be, it is.
+                let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
+                open.spawn(welcome(listener, router(api, Transport::Tcp), stop.clone(), drain));
+            }
+            Door::Unix(listener) => {
+                open.spawn(welcome(listener, router(api, Transport::Unix), stop.clone(), drain));
+            }
+        }
+    }
+    while open.join_next().await.is_some() {}
+}
+
+async fn welcome<L: Listener>(mut listener: L, router: Router, stop: CancellationToken, drain: Duration) {
+    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut connections = JoinSet::new();
+    while !stop.is_cancelled() {
+        // Who waits outside is not forgotten: the system keeps them in its queue.
+        let Ok(permit) = Arc::clone(&room).acquire_owned().await else { break };
+        tokio::select! {
+            (stream, _) = listener.accept() => {
+                let (router, stop) = (router.clone(), stop.clone());
+                connections.spawn(async move {
+                    connection(stream, router, &stop).await;
+                    drop(permit);
+                });
+            }
+            () = stop.cancelled() => {}
+        }
+        while connections.try_join_next().is_some() {}
+    }
+    let _ = timeout(drain, async { while connections.join_next().await.is_some() {} }).await;
+}
+
+async fn connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
+    router: Router,
+    stop: &CancellationToken,
+) {
+    let service = TowerToHyperService::new(router);
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .max_buf_size(HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut served = pin!(served);
+    let ended: Result<(), hyper::Error> = tokio::select! {
+        ended = served.as_mut() => ended,
+        () = stop.cancelled() => {
+            served.as_mut().graceful_shutdown();
+            served.await
+        }
+    };
+    // The client went away, or said what is no HTTP: that is its own affair.
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended");
+    }
+}

@@ -1,0 +1,82 @@
+//! What all answers are made from.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use allowlist::Policy;
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use host::Local;
+use job_files::Files;
+use job_store::Store;
+use outcome::Failure;
+use runner::Site;
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+use tokio_util::sync::CancellationToken;
+
+use crate::metrics::Metrics;
+use crate::people::People;
+use crate::problem::Refused;
+
+/// How the service behaves.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// Requests a second that one principal may send, on average.
+    pub rate: NonZeroU32,
+    /// Requests that one may send at once.
+    pub burst: NonZeroU32,
+    /// Live logs at one time.
+    pub streams: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let number = |number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
+        Self { rate: number(200), burst: number(1000), streams: 256 }
+    }
+}
+
+/// The service.
+pub struct Api {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) files: Files,
+    pub(crate) site: Site,
+    pub(crate) people: People,
+    pub(crate) metrics: Metrics,
+    pub(crate) rates: DefaultKeyedRateLimiter<String>,
+    pub(crate) streams: Arc<Semaphore>,
+    /// Streams end when it is cancelled.
+    pub(crate) stop: CancellationToken,
+}
+
+impl Api {
+    /// A service on a queue and the files of its jobs. Its streams end with `stop`.
+    pub fn new(
+        store: Arc<dyn Store>,
+        files: Files,
+        site: Site,
+        people: People,
+        settings: Settings,
+        stop: CancellationToken,
+    ) -> Self {
+        let quota = Quota::per_second(settings.rate).allow_burst(settings.burst);
+        Self {
+            store,
+            files,
+            site,
+            people,
+            metrics: Metrics::default(),
+            rates: RateLimiter::keyed(quota),
+            streams: Arc::new(Semaphore::new(settings.streams)),
+            stop,
+        }
+    }
+
+    /// What is allowed now: the files may have changed since the last request.
+    pub(crate) async fn policy(&self) -> Result<Policy, Refused> {
+        let site = self.site.clone();
+        let read = spawn_blocking(move || site.policy(&Local::new())).await;
+        let read = read.map_err(|error| Failure::bug("panic", error.to_string(), "report this"))?;
+        Ok(read?)
+    }
+}
