@@ -79,10 +79,20 @@
   class Pane {
     constructor(element) {
       this.element = element;
-      // Who scrolls up reads: the log no longer moves below them.
+      // Who scrolls up reads: the log no longer moves below them. A window that changes its size moves it too.
       element.addEventListener("scroll", () => {
-        if (follow && !this.due && !this.atEnd()) setFollow(false);
+        if (follow && !this.due && this.isAsItWas() && !this.atEnd()) setFollow(false);
       });
+      new ResizeObserver(() => {
+        if (follow) this.toEnd();
+      }).observe(element);
+    }
+
+    isAsItWas() {
+      const { scrollHeight, clientHeight } = this.element;
+      const same = this.scrollHeight === scrollHeight && this.clientHeight === clientHeight;
+      Object.assign(this, { scrollHeight, clientHeight });
+      return same;
     }
 
     begin() {
@@ -104,6 +114,7 @@
       this.due = true;
       requestAnimationFrame(() => {
         this.element.scrollTop = this.element.scrollHeight;
+        this.isAsItWas();
         this.due = false;
       });
     }

@@ -26,6 +26,14 @@ mod part;
 pub mod path;
 mod plain_pages;
 mod queue_page;
+#[cfg(feature = "testing")]
+#[allow(
+    clippy::disallowed_methods,
+    clippy::missing_panics_doc,
+    clippy::unwrap_used,
+    reason = "a browser that cannot be worked fails its test"
+)]
+pub mod testing;
 mod words;
 mod workers_page;
 
