@@ -21,9 +21,9 @@
     setText(banner, text);
   };
 
-  const selects = (element) => {
+  const selects = () => {
     const selection = document.getSelection();
-    return selection && !selection.isCollapsed && element.contains(selection.anchorNode);
+    return selection && !selection.isCollapsed && !byId("log")?.contains(selection.anchorNode);
   };
 
   // Nobody looks: nobody asks.
@@ -38,12 +38,22 @@
     for (const part of document.querySelectorAll("[data-live][hx-get]")) window.htmx.trigger(part, "refresh");
   };
 
-  // The same again is not swapped in, nor anything while its text is being selected: neither focus nor selection is lost.
+  // The same again is not swapped in, nor anything while text is being selected: neither focus nor selection is lost. A
+  // selection that somebody left behind does not keep the page old for ever.
+  const MOST_SKIPPED = 10;
+  let skipped = 0;
   document.addEventListener("htmx:beforeSwap", (event) => {
     const { target, xhr, shouldSwap } = event.detail;
     if (!shouldSwap || !target.matches("[data-live]")) return;
-    if (last.get(target.id) === xhr.responseText || selects(target)) event.detail.shouldSwap = false;
-    else last.set(target.id, xhr.responseText);
+    if (last.get(target.id) === xhr.responseText) {
+      event.detail.shouldSwap = false;
+    } else if (selects() && skipped < MOST_SKIPPED) {
+      skipped += 1;
+      event.detail.shouldSwap = false;
+    } else {
+      skipped = 0;
+      last.set(target.id, xhr.responseText);
+    }
   });
 
   document.addEventListener("htmx:afterSettle", () => {

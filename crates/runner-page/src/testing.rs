@@ -181,6 +181,18 @@ impl Browser {
         panic!("the keyboard does not reach {id}");
     }
 
+    /// What can be worked and has no name for who does not see it, by role. A page has none.
+    pub fn nameless(&mut self) -> Vec<String> {
+        const WORKED: [&str; 8] = ["link", "button", "textbox", "combobox", "checkbox", "radio", "listbox", "meter"];
+        let tree = self.call("Accessibility.getFullAXTree", &json!({}));
+        let nodes = tree["nodes"].as_array().unwrap().iter().filter(|node| node["ignored"] != true);
+        nodes
+            .filter(|node| WORKED.iter().any(|role| node["role"]["value"] == *role))
+            .filter(|node| node["name"]["value"].as_str().is_none_or(|name| name.trim().is_empty()))
+            .map(ToString::to_string)
+            .collect()
+    }
+
     /// Writes a text where the focus is.
     pub fn write(&mut self, text: &str) {
         self.call("Input.insertText", &json!({ "text": text }));

@@ -10,8 +10,17 @@ use runner_page::testing::Browser;
 use runner_page::{CSP, Filter, asset, path};
 use runner_wire::{LogPiece, Stream};
 
-use super::scene;
 use super::server::{Answer, Request, Server};
+use super::{hostile, scene};
+
+/// That nothing has to be scrolled sideways.
+fn fits(browser: &mut Browser, page: &str) {
+    let fits = browser.eval("document.documentElement.scrollWidth <= document.documentElement.clientWidth");
+    let wide = "[...document.querySelectorAll('main *, header *')]\
+                .filter((element) => element.getBoundingClientRect().right > document.documentElement.clientWidth)\
+                .map((element) => `${element.tagName} ${element.id} ${element.className}`).slice(0, 9)";
+    assert_eq!(fits, true, "{page}: too wide: {}", browser.eval(wide));
+}
 
 /// A service whose answers a test may change.
 #[derive(Default)]
@@ -70,6 +79,7 @@ impl Stage {
             ("GET", ["ui", "fragments", "workers"]) => html(scene::workers_page(|page| page.fragment())),
             ("GET", ["ui", "fragments", "queue"]) => html(scene::queue_page(|page| page.fragment())),
             ("GET", ["ui", "jobs", id]) => html(job(id).page(|page| page.render())),
+            ("GET", ["hostile", at]) => html(hostile::pages().swap_remove(at.parse().unwrap())),
             ("GET", ["pages", name]) => html(scene::pages().into_iter().find(|(page, _)| page == name).unwrap().1),
             ("GET", ["ui", "assets", hash, name]) => {
                 let asset = asset(name).filter(|asset| asset.hash() == *hash).unwrap();
@@ -145,12 +155,14 @@ fn chromium_complains_of_no_page_in_light_in_dark_and_on_a_phone() {
     let (server, _) = Stage { script: vec![Turn::Hold(log)], ..Stage::default() }.start();
     let mut browser = Browser::start();
     let mut grounds = Vec::new();
-    for (mode, dark, width, height) in [
+    let modes = [
         ("light", false, 1440, 900),
         ("dark", true, 1440, 900),
+        ("tablet", false, 820, 1180),
         ("phone", false, 360, 740),
         ("phone-dark", true, 360, 740),
-    ] {
+    ];
+    for (mode, dark, width, height) in modes {
         browser.size(width, height);
         browser.dark(dark);
         for (name, _) in scene::pages() {
@@ -158,7 +170,8 @@ fn chromium_complains_of_no_page_in_light_in_dark_and_on_a_phone() {
             if name == "job-running" {
                 browser.wait_for("document.getElementById('stderr').textContent.includes('binary')");
             }
-            assert_eq!(browser.eval("document.documentElement.scrollWidth <= innerWidth"), true, "{name} in {mode}");
+            fits(&mut browser, &format!("{name} in {mode}"));
+            assert_eq!(browser.nameless(), Vec::<String>::new(), "{name} in {mode}");
             browser.screenshot(&shot(&format!("{name}-{mode}")));
         }
         assert_eq!(browser.console_errors(), Vec::<String>::new(), "in {mode}");
@@ -166,6 +179,22 @@ fn chromium_complains_of_no_page_in_light_in_dark_and_on_a_phone() {
     }
     assert_eq!(grounds[0], "rgb(244, 245, 247)");
     assert_eq!(grounds[1], "rgb(14, 17, 22)");
+}
+
+#[test]
+fn hostile_text_does_nothing_and_breaks_no_page() {
+    let (server, _) = Stage::default().start();
+    let mut browser = Browser::start();
+    for (mode, width) in [("wide", 1440), ("tablet", 820), ("phone", 360)] {
+        browser.size(width, 740);
+        // A fragment has no style for itself.
+        for (at, _) in hostile::pages().iter().enumerate().filter(|(_, page)| page.starts_with("<!doctype")) {
+            browser.open(&server.url(&format!("/hostile/{at}")));
+            browser.screenshot(&shot(&format!("hostile-{at}-{mode}")));
+            fits(&mut browser, &format!("{at} in {mode}"));
+        }
+    }
+    assert_eq!(browser.console_errors(), Vec::<String>::new());
 }
 
 #[test]
@@ -252,6 +281,13 @@ fn a_page_changes_by_itself_and_takes_nothing_from_who_writes() {
     browser.wait_for(&format!("document.getElementById('state').innerText !== {}", serde_json::json!(before)));
     assert_eq!(browser.focused(), "cancel-why");
     browser.write("it");
+    browser.eval("getSelection().selectAllChildren(document.getElementById('timeline-title'))");
+    let asked = stage.fragments.load(Ordering::SeqCst);
+    browser.eval("window.since = Date.now()");
+    browser.wait_for("Date.now() - window.since > 3000");
+    assert!(stage.fragments.load(Ordering::SeqCst) > asked);
+    assert_eq!(browser.eval("getSelection().toString()"), "Timeline");
+    browser.eval("getSelection().removeAllRanges()");
     assert_eq!(browser.eval("document.getElementById('cancel-why').value"), "the wrong commit");
     stage.ends_at.store(stage.fragments.load(Ordering::SeqCst) + 1, Ordering::SeqCst);
     browser.wait_for("document.querySelector('#state .badge').innerText === 'success'");
