@@ -74,8 +74,9 @@
   if (!log || !window.EventSource) return;
 
   // The most characters of one stream that stay in the page, and of one piece of text in it.
-  const MOST = Number(log.dataset.most) || 400000;
+  const MOST = 400000;
   const PIECE = 8192;
+  // How long a server that refused is left alone.
   const AGAIN_MS = 3000;
 
   let follow = true;

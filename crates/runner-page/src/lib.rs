@@ -16,6 +16,7 @@
 //! | [`asset`](mod@asset) | the files that pages link, each under the hash of its content |
 //! | [`filter`] | which jobs a list shows, and the query that says so |
 //! | [`path`] | where forms and fragments are |
+//! | `testing` | a Chromium for tests, with the feature of that name |
 
 pub mod asset;
 pub mod filter;

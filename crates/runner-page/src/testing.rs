@@ -5,11 +5,14 @@
 
 mod pipe;
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, geteuid, kill_process_group};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -18,7 +21,7 @@ use pipe::Pipe;
 /// What Chromium is called.
 const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable"];
 /// How long a page may take for what a test waits for.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(30);
 /// How long it is left alone before a test looks again.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -39,9 +42,7 @@ impl Browser {
     /// # Panics
     /// Where there is no Chromium, with the command that installs it.
     pub fn start() -> Self {
-        let Some(program) = find() else {
-            panic!("there is no {} on the PATH; install it: cargo xtask setup", NAMES[0]);
-        };
+        let program = find(&std::env::var_os("PATH").unwrap_or_default());
         let home = tempfile::tempdir().unwrap();
         let mut child = command(&program, home.path()).spawn().unwrap();
         let mut pipe = Pipe::new(child.stdin.take().unwrap(), child.stdout.take().unwrap());
@@ -108,7 +109,7 @@ impl Browser {
     /// Waits until a JavaScript expression holds, in this page or one that it leads to.
     ///
     /// # Panics
-    /// When it does not come to hold in 20 seconds.
+    /// When it does not come to hold in 30 seconds.
     pub fn wait_for(&mut self, expression: &str) {
         let until = Instant::now() + PATIENCE;
         let mut last = Ok(Value::Null);
@@ -200,7 +201,7 @@ impl Browser {
 
     /// Keeps the whole page as a PNG in `file`, whose directory is made.
     pub fn screenshot(&mut self, file: &Path) {
-        let asked = json!({ "format": "png", "captureBeyondViewport": true });
+        let asked = json!({ "format": "png", "captureBeyondViewport": true, "optimizeForSpeed": true });
         let picture = self.call("Page.captureScreenshot", &asked);
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         fs::write(file, from_base64(picture["data"].as_str().unwrap())).unwrap();
@@ -227,8 +228,11 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // Without its pipe a Chromium ends by itself; this one is not waited for.
-        let _ = self.child.kill();
+        self.pipe.close();
+        // What did not end by itself writes no longer into the profile, which goes next.
+        if let Ok(pid) = i32::try_from(self.child.id()) {
+            let _ = Pid::from_raw(pid).map(|group| kill_process_group(group, Signal::KILL));
+        }
         let _ = self.child.wait();
     }
 }
@@ -251,9 +255,11 @@ fn complaint(event: &Value) -> Option<String> {
     }
 }
 
-fn find() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    NAMES.iter().find_map(|name| std::env::split_paths(&path).map(|dir| dir.join(name)).find(|file| file.is_file()))
+/// The Chromium in one of the directories of `path`.
+fn find(path: &OsStr) -> PathBuf {
+    let in_order = NAMES.iter().flat_map(|name| std::env::split_paths(path).map(move |dir| dir.join(name)));
+    let mut there = in_order.filter(|file| file.is_file());
+    there.next().unwrap_or_else(|| panic!("there is no {} on the PATH; install it: cargo xtask setup", NAMES[0]))
 }
 
 fn command(program: &Path, home: &Path) -> Command {
@@ -263,12 +269,14 @@ fn command(program: &Path, home: &Path) -> Command {
     command.args(["--headless", "--remote-debugging-pipe", "--disable-gpu", "--disable-dev-shm-usage"]);
     command.args(["--no-first-run", "--no-default-browser-check", "--disable-background-networking", "--disable-sync"]);
     command.args(["--disable-component-update", "--disable-extensions", "--mute-audio", "--hide-scrollbars"]);
+    command.arg("--disable-crash-reporter");
     command.args(["--font-render-hinting=none", "--force-color-profile=srgb"]);
-    if rustix::process::geteuid().is_root() {
+    if geteuid().is_root() {
         command.arg("--no-sandbox");
     }
     command.arg(format!("--user-data-dir={}", home.join("profile").display()));
     command.envs([("HOME", home), ("XDG_CONFIG_HOME", home), ("XDG_CACHE_HOME", home)]);
+    command.process_group(0);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     command
 }
@@ -290,6 +298,12 @@ fn from_base64(text: &str) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[should_panic(expected = "there is no chromium on the PATH; install it: cargo xtask setup")]
+    fn where_there_is_no_chromium_it_is_said_how_to_get_one() {
+        find(OsStr::new("/nowhere:/nor/here"));
+    }
 
     #[test]
     fn base64_is_read() {

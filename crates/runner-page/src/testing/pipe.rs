@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 
 /// How long Chromium may take for an answer; its start is the slowest.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long it may say nothing on its way out.
+const FAREWELL: Duration = Duration::from_secs(3);
 
 /// Both directions.
 pub(super) struct Pipe {
@@ -49,6 +51,12 @@ impl Pipe {
                 return Ok(heard["result"].take());
             }
         }
+    }
+
+    /// Asks Chromium to end, and waits until it has closed its end.
+    pub(super) fn close(&mut self) {
+        let asked = self.to.write_all(b"{\"id\":0,\"method\":\"Browser.close\"}\0");
+        while asked.is_ok() && self.from.recv_timeout(FAREWELL).is_ok() {}
     }
 
     /// Waits for something that is told unasked, for so long at most.

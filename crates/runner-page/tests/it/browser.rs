@@ -190,7 +190,6 @@ fn hostile_text_does_nothing_and_breaks_no_page() {
         // A fragment has no style for itself.
         for (at, _) in hostile::pages().iter().enumerate().filter(|(_, page)| page.starts_with("<!doctype")) {
             browser.open(&server.url(&format!("/hostile/{at}")));
-            browser.screenshot(&shot(&format!("hostile-{at}-{mode}")));
             fits(&mut browser, &format!("{at} in {mode}"));
         }
     }
@@ -234,6 +233,18 @@ fn a_log_goes_on_where_it_was_when_the_connection_is_cut_and_when_it_is_refused(
     assert_eq!(stage.streams.load(Ordering::SeqCst), 4);
     let complaints = browser.console_errors();
     assert!(complaints.len() == 1 && complaints[0].contains("503"), "{complaints:?}");
+}
+
+#[test]
+fn what_hides_in_a_log_is_shown_as_in_the_rest_of_the_page() {
+    let text: String = ('\0'..='\u{ffff}').chain('\u{e0000}'..='\u{e00ff}').collect();
+    let (server, _) =
+        Stage { script: vec![Turn::Hold(piece(1, Stream::Stdout, 0, &text))], ..Stage::default() }.start();
+    let mut browser = Browser::start();
+    browser.open(&server.url(&path_of(&scene::running())));
+    browser.wait_for("stdout.textContent.length > 60000");
+    let shown = browser.eval("stdout.textContent");
+    assert!(shown == outcome::printable(&text), "the page and the program differ in what hides");
 }
 
 #[test]
