@@ -21,9 +21,9 @@
     setText(banner, text);
   };
 
-  const selects = (element) => {
+  const selects = () => {
     const selection = document.getSelection();
-    return selection && !selection.isCollapsed && element.contains(selection.anchorNode);
+    return selection && !selection.isCollapsed && !byId("log")?.contains(selection.anchorNode);
   };
 
   // Nobody looks: nobody asks.
@@ -38,12 +38,22 @@
     for (const part of document.querySelectorAll("[data-live][hx-get]")) window.htmx.trigger(part, "refresh");
   };
 
-  // The same again is not swapped in, nor anything while its text is being selected: neither focus nor selection is lost.
+  // The same again is not swapped in, nor anything while text is being selected: neither focus nor selection is lost. A
+  // selection that somebody left behind does not keep the page old for ever.
+  const MOST_SKIPPED = 10;
+  let skipped = 0;
   document.addEventListener("htmx:beforeSwap", (event) => {
     const { target, xhr, shouldSwap } = event.detail;
     if (!shouldSwap || !target.matches("[data-live]")) return;
-    if (last.get(target.id) === xhr.responseText || selects(target)) event.detail.shouldSwap = false;
-    else last.set(target.id, xhr.responseText);
+    if (last.get(target.id) === xhr.responseText) {
+      event.detail.shouldSwap = false;
+    } else if (selects() && skipped < MOST_SKIPPED) {
+      skipped += 1;
+      event.detail.shouldSwap = false;
+    } else {
+      skipped = 0;
+      last.set(target.id, xhr.responseText);
+    }
   });
 
   document.addEventListener("htmx:afterSettle", () => {
@@ -64,8 +74,9 @@
   if (!log || !window.EventSource) return;
 
   // The most characters of one stream that stay in the page, and of one piece of text in it.
-  const MOST = Number(log.dataset.most) || 400000;
+  const MOST = 400000;
   const PIECE = 8192;
+  // How long a server that refused is left alone.
   const AGAIN_MS = 3000;
 
   let follow = true;
@@ -79,10 +90,20 @@
   class Pane {
     constructor(element) {
       this.element = element;
-      // Who scrolls up reads: the log no longer moves below them.
+      // Who scrolls up reads: the log no longer moves below them. A window that changes its size moves it too.
       element.addEventListener("scroll", () => {
-        if (follow && !this.due && !this.atEnd()) setFollow(false);
+        if (follow && !this.due && this.isAsItWas() && !this.atEnd()) setFollow(false);
       });
+      new ResizeObserver(() => {
+        if (follow) this.toEnd();
+      }).observe(element);
+    }
+
+    isAsItWas() {
+      const { scrollHeight, clientHeight } = this.element;
+      const same = this.scrollHeight === scrollHeight && this.clientHeight === clientHeight;
+      Object.assign(this, { scrollHeight, clientHeight });
+      return same;
     }
 
     begin() {
@@ -104,6 +125,7 @@
       this.due = true;
       requestAnimationFrame(() => {
         this.element.scrollTop = this.element.scrollHeight;
+        this.isAsItWas();
         this.due = false;
       });
     }

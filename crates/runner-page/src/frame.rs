@@ -21,7 +21,7 @@ impl Viewer {
         match (self.may_admin, self.may_submit) {
             (true, _) => "admin",
             (_, true) => "operator",
-            _ => "reads only",
+            _ => "reader",
         }
     }
 }

@@ -176,10 +176,10 @@ fn invariants(artifact: &Artifact) -> [Invariant; 2] {
         Invariant {
             name: "Tree is clean",
             holds: held.clean_tree_ok,
-            says: if held.clean_tree_ok {
-                "after the job the tree is that of the commit"
-            } else {
-                "it was not seen that the tree is still that of the commit"
+            says: match (held.clean_tree_ok, &held.reason) {
+                (true, _) => "after the job the tree is that of the commit",
+                (false, Some(_)) => "the job changed the tree, or tried to",
+                (false, None) => "it was not seen that the tree is still that of the commit",
             },
         },
     ]
@@ -208,14 +208,14 @@ const fn log_sizes(logs: &Logs) -> [(&'static str, LogSize); 2] {
 fn other_limits(limits: &Limits) -> [(&'static str, String); 9] {
     [
         ("Grace after TERM", words::span(&limits.grace_ms)),
-        ("Processes", limits.processes.to_string()),
-        ("Open files", limits.open_files.to_string()),
+        ("Processes at once", words::count(&limits.processes)),
+        ("Open files of each", words::count(&limits.open_files)),
         ("One file", words::size(&limits.file_bytes)),
         ("Temporary files", words::size(&limits.tmp_bytes)),
-        ("Number of them", limits.tmp_files.to_string()),
-        ("Outputs", words::size(&limits.artifact_bytes)),
-        ("Number of outputs", limits.artifact_files.to_string()),
+        ("Number of temporary files", words::count(&limits.tmp_files)),
         ("Each log", words::size(&limits.log_bytes)),
+        ("Outputs", words::size(&limits.artifact_bytes)),
+        ("Number of outputs", words::count(&limits.artifact_files)),
     ]
 }
 

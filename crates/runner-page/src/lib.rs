@@ -16,6 +16,7 @@
 //! | [`asset`](mod@asset) | the files that pages link, each under the hash of its content |
 //! | [`filter`] | which jobs a list shows, and the query that says so |
 //! | [`path`] | where forms and fragments are |
+//! | `testing` | a Chromium for tests, with the feature of that name |
 
 pub mod asset;
 pub mod filter;
@@ -26,6 +27,14 @@ mod part;
 pub mod path;
 mod plain_pages;
 mod queue_page;
+#[cfg(feature = "testing")]
+#[allow(
+    clippy::disallowed_methods,
+    clippy::missing_panics_doc,
+    clippy::unwrap_used,
+    reason = "a browser that cannot be worked fails its test"
+)]
+pub mod testing;
 mod words;
 mod workers_page;
 

@@ -1,4 +1,7 @@
-//! Where forms and fragments are. Pages themselves are at `/`, `/ui/jobs/{id}`, `/ui/workers`, `/ui/queue`, `/ui/login`.
+//! Where forms and fragments are. Pages themselves are at `/`, `/ui/jobs/{id}`, `/ui/workers`, `/ui/queue`, `/ui/login`;
+//! assets at `/ui/assets/{hash}/{name}`.
+//!
+//! A form that did what it says is answered with 303 to a page.
 
 use job::Id;
 

@@ -49,6 +49,14 @@ pub(crate) fn size(bytes: &u64) -> String {
     format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit as usize - 1])
 }
 
+/// A number, its digits in threes: `100,000`.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "templates hand over references")]
+pub(crate) fn count(number: &u64) -> String {
+    let digits = number.to_string();
+    let threes: Vec<&str> = digits.as_bytes().rchunks(3).rev().filter_map(|three| str::from_utf8(three).ok()).collect();
+    threes.join(",")
+}
+
 /// The beginning of a hash, as git shows it.
 pub(crate) fn short(hash: &str) -> &str {
     hash.char_indices().nth(12).map_or(hash, |(end, _)| &hash[..end])
@@ -100,6 +108,11 @@ mod tests {
         23 h 59 min
         1 d 00 h
         ");
+    }
+
+    #[test]
+    fn the_digits_of_a_number_stand_in_threes() {
+        assert_eq!([0, 999, 1000, 1_234_567].each_ref().map(count), ["0", "999", "1,000", "1,234,567"]);
     }
 
     #[test]

@@ -16,7 +16,7 @@ const TEXTS: [(&str, &str); 26] = [
     ("link", "sheet"),
     ("link", "sunk"),
     ("on-link", "link"),
-    ("on-bad", "bad"),
+    ("on-danger", "danger"),
     ("ok", "ok-tint"),
     ("ok", "sheet"),
     ("run", "run-tint"),
@@ -41,7 +41,7 @@ const SHAPES: [(&str, &str); 6] = [
     ("focus", "ground"),
     ("focus", "sheet"),
     ("focus", "term"),
-    ("run", "sunk"),
+    ("run", "line"),
 ];
 
 /// The custom properties of the light and of the dark page.

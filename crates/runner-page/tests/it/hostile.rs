@@ -7,11 +7,11 @@ use runner_wire::{ArtifactFile, Jobs, LogTail, Problem, Stream};
 use super::markup::tags;
 use super::scene::{self, SECOND, ago};
 
-const EVIL: &str =
-    "\"'><script>alert(1)</script><img src=x onerror=alert(1)>&#x202e;\u{202e}\u{1b}[2J\u{0}\r\u{200b}\u{e0041}{{7*7}}";
+const EVIL: &str = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>&#x202e;\u{202e}\u{1b}[2J\u{0}\r\u{200b}\u{e0041}{{7*7}}\
+                    averyveryverylongnamewithoutanyplacewhereitcouldbebrokenintotwolinesaveryveryverylongnamewithoutany";
 
 /// Every page, with [`EVIL`] wherever text can be.
-fn pages() -> Vec<String> {
+pub(crate) fn pages() -> Vec<String> {
     let evil = || EVIL.to_owned();
     let viewer = Viewer { login: evil(), may_submit: true, may_admin: true };
     let frame = Frame { viewer: &viewer, now: ago(0) };

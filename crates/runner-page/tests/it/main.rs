@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed step of a test is a failed test")]
 
+mod browser;
 mod contrast;
 mod hostile;
 mod markup;
 mod scene;
+mod server;
 mod snapshots;
