@@ -5,10 +5,10 @@ use std::path::Path;
 use std::process::Command;
 
 use nix::unistd::{User, geteuid};
-use tempfile::TempDir;
 
 use crate::broken::{Broken, Trying as _};
 use crate::network::Host;
+use crate::place::Place;
 
 /// The user that Debian's package of PostgreSQL makes. Not `nobody`: jobs of tests run as that one.
 const OTHER: &str = "postgres";
@@ -43,13 +43,13 @@ impl Account {
     /// A new directory for this user alone, and for root.
     ///
     /// # Errors
-    /// When there is no place for temporary files.
-    pub(crate) fn dir(&self) -> Result<TempDir, Broken> {
-        let dir = tempfile::Builder::new().prefix("real-").tempdir().trying("make a temporary directory")?;
+    /// When there is no room for files.
+    pub(crate) fn place(&self) -> Result<Place, Broken> {
+        let place = Place::new()?;
         if let Some(user) = &self.other {
-            chown(dir.path(), Some(user.uid.as_raw()), Some(user.gid.as_raw())).trying("give the directory away")?;
+            chown(place.path(), Some(user.uid.as_raw()), Some(user.gid.as_raw())).trying("give the directory away")?;
         }
-        Ok(dir)
+        Ok(place)
     }
 
     /// A program run by this user, with `dir` as its work directory and none of the environment but `PATH`.

@@ -14,6 +14,7 @@ mod account;
 mod broken;
 mod door;
 mod network;
+mod place;
 mod postgres;
 mod s3;
 mod server;

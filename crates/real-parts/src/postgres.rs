@@ -1,15 +1,17 @@
 //! Debian's PostgreSQL, as it is in production but for its size: `fsync` is on, and so is every safety.
+//!
+//! Its files are in memory where there is room, which a killed server cannot tell from a disk; `TMPDIR` says otherwise.
 
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use rustix::process::Signal;
-use tempfile::TempDir;
 
 use crate::account::Account;
 use crate::broken::{Broken, Trying as _, run};
 use crate::network::Host;
+use crate::place::Place;
 use crate::server::Server;
 use crate::template;
 
@@ -32,7 +34,7 @@ const SETTINGS: [&str; 4] =
 pub struct Postgres {
     // Dropped before the directory that it writes to.
     server: Server,
-    dir: TempDir,
+    place: Place,
     programs: PathBuf,
     account: Account,
     settings: Vec<String>,
@@ -68,11 +70,11 @@ impl Builder {
     pub fn start(self) -> Result<Postgres, Broken> {
         let programs = newest(Path::new(VERSIONS))?;
         let account = Account::find()?;
-        let dir = account.dir()?;
-        template::copy(&programs, &account, dir.path(), &dir.path().join("data"))?;
-        let settings = self.settings(dir.path());
-        let server = serve(&programs, &account, self.host.as_ref(), dir.path(), &settings)?;
-        Ok(Postgres { server, dir, programs, account, settings, host: self.host })
+        let place = account.place()?;
+        template::copy(&programs, &account, place.path(), &place.path().join("data"))?;
+        let settings = self.settings(place.path());
+        let server = serve(&programs, &account, self.host.as_ref(), place.path(), &settings)?;
+        Ok(Postgres { server, place, programs, account, settings, host: self.host })
     }
 
     fn settings(&self, dir: &Path) -> Vec<String> {
@@ -122,7 +124,7 @@ impl Postgres {
     /// # Errors
     /// With what the server said.
     pub fn sql(&self, sql: &str) -> Result<String, Broken> {
-        let mut psql = self.account.command(&self.programs.join("psql"), self.dir.path());
+        let mut psql = self.account.command(&self.programs.join("psql"), self.place.path());
         psql.args(["--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--set=ON_ERROR_STOP=1"]);
         run(psql.arg("--dbname").arg(self.url()).arg("--command").arg(sql))
     }
@@ -148,7 +150,7 @@ impl Postgres {
     /// With its log when it does not start.
     pub fn restart(&mut self) -> Result<(), Broken> {
         self.kill();
-        self.server = serve(&self.programs, &self.account, self.host.as_ref(), self.dir.path(), &self.settings)?;
+        self.server = serve(&self.programs, &self.account, self.host.as_ref(), self.place.path(), &self.settings)?;
         Ok(())
     }
 
@@ -164,11 +166,11 @@ impl Postgres {
 
     /// What the server said of itself since it was first started.
     pub fn log(&self) -> String {
-        String::from_utf8_lossy(&fs::read(log(self.dir.path())).unwrap_or_default()).into_owned()
+        String::from_utf8_lossy(&fs::read(log(self.place.path())).unwrap_or_default()).into_owned()
     }
 
     fn url_of(&self, database: &str) -> String {
-        let dir = self.dir.path().to_string_lossy();
+        let dir = self.place.path().to_string_lossy();
         let port = self.settings.iter().find_map(|setting| setting.strip_prefix("port=")).unwrap_or_default();
         format!("postgres://postgres@localhost:{port}/{}?host={}", encoded(database), encoded(&dir))
     }

@@ -7,11 +7,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use tempfile::TempDir;
-
 use crate::account::Account;
 use crate::broken::{Broken, Trying as _, run};
 use crate::door::Door;
+use crate::place::Place;
 use crate::server::Server;
 use crate::target::target_dir;
 
@@ -51,7 +50,7 @@ const OPTIONS: [&str; 14] = [
 pub struct S3 {
     // Dropped before the directory that it writes to.
     server: Server,
-    dir: TempDir,
+    place: Place,
     account: Account,
     program: PathBuf,
     door: Door,
@@ -68,11 +67,11 @@ impl S3 {
             return Err(Broken::new(format!("there is no S3 server at {}: cargo xtask setup", program.display())));
         }
         let account = Account::find()?;
-        let dir = account.dir()?;
-        fs::write(dir.path().join("identities.json"), IDENTITIES).trying("identities.json")?;
-        let server = serve(&program, &account, dir.path())?;
-        let door = Door::open(socket(dir.path())).trying("listen on loopback")?;
-        Ok(Self { server, dir, account, program, door })
+        let place = account.place()?;
+        fs::write(place.path().join("identities.json"), IDENTITIES).trying("identities.json")?;
+        let server = serve(&program, &account, place.path())?;
+        let door = Door::open(socket(place.path())).trying("listen on loopback")?;
+        Ok(Self { server, place, account, program, door })
     }
 
     /// The endpoint, for example `http://127.0.0.1:40000`. It stays the same over a restart.
@@ -118,7 +117,7 @@ impl S3 {
     /// With its log when it does not start.
     pub fn restart(&mut self) -> Result<(), Broken> {
         self.kill();
-        self.server = serve(&self.program, &self.account, self.dir.path())?;
+        self.server = serve(&self.program, &self.account, self.place.path())?;
         Ok(())
     }
 }
