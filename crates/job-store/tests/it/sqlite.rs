@@ -1,0 +1,11 @@
+//! The suite on SQLite, and what only a file can be.
+
+use crate::lab::{Engine, Lab};
+
+/// Runs `scenario` on a new database.
+fn scenario(scenario: impl AsyncFnOnce(&Lab)) {
+    Lab::with(Engine::Sqlite, scenario);
+}
+
+#[path = "suite/mod.rs"]
+mod suite;
