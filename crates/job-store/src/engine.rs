@@ -186,12 +186,17 @@ impl Store for Engine {
         while claimed.len() < claim.most as usize {
             let Busy::These(busy) = claim.limits.busy(&running) else { break };
             let Some(job) = self.best(&mut tx, &busy, now).await? else { break };
+            let of_repo = running.entry(job.request.repo_name.clone()).or_default();
+            if claim.limits.of(&job.request.repo_name) == 0 {
+                // One of which none runs is known to be full from here on.
+                continue;
+            }
+            *of_repo += 1;
             let stepped = job.life.step(&step, now).map_err(|error| StoreError::Corrupt(error.to_string()))?;
             let (life, events) = stepped;
             let job = Job { life, ..job };
             write(&mut tx, &job, Some(lease)).await?;
             record(&mut tx, &job.job_id, &events).await?;
-            *running.entry(job.request.repo_name.clone()).or_default() += 1;
             claimed.push(job);
         }
         if !claimed.is_empty() {
@@ -241,8 +246,7 @@ impl Store for Engine {
             let mut conn = self.read.acquire().await?;
             clock(&mut conn).await?.1
         };
-        let over =
-            "SELECT id FROM jobs WHERE status = 'running' AND (lease_until < $1 OR lease_until > $1 + 2 * lease_ms)";
+        let over = "SELECT id FROM jobs WHERE status = 'running' AND (lease_until IS NULL OR lease_until < $1 OR lease_until > $1 + 2 * lease_ms)";
         let rows = sqlx::query(over).bind(lease_now).fetch_all(&self.read).await?;
         self.lose(ids(&rows)?, |found, now| found.lease.is_none_or(|lease| lease.is_over(now))).await
     }
@@ -427,11 +431,11 @@ async fn locked(tx: &mut Tx, id: &Id) -> Result<Option<Locked>, StoreError> {
     Ok(Some(Locked { job: document(&row, 0)?, lease }))
 }
 
-/// Writes a new job. Returns the one that has its key already, and the hash of what that was asked for with.
+/// Writes a new job. Returns the one that has its id or its key already, and the hash of what that was asked for with.
 async fn insert(tx: &mut Tx, job: &Job, new: &NewJob) -> Result<Option<(Job, String)>, StoreError> {
     let insert = "INSERT INTO jobs (id, status, repo, job_type, priority, not_before, epoch, submitted_by, idempotency_key, request_hash, doc)
         VALUES ($1, 'queued', $2, $3, $4, $5, 0, $6, $7, $8, $9)
-        ON CONFLICT (submitted_by, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING";
+        ON CONFLICT DO NOTHING";
     let insert = sqlx::query(insert)
         .bind(job.job_id.as_str())
         .bind(&job.request.repo_name)
@@ -445,8 +449,9 @@ async fn insert(tx: &mut Tx, job: &Job, new: &NewJob) -> Result<Option<(Job, Str
     if insert.execute(&mut **tx).await?.rows_affected() > 0 {
         return Ok(None);
     }
-    let known = "SELECT doc, request_hash FROM jobs WHERE submitted_by = $1 AND idempotency_key = $2";
-    let row = sqlx::query(known).bind(&job.submitted_by).bind(&new.idempotency_key).fetch_one(&mut **tx).await?;
+    let known = "SELECT doc, request_hash FROM jobs WHERE id = $1 OR (submitted_by = $2 AND idempotency_key = $3)";
+    let known = sqlx::query(known).bind(job.job_id.as_str()).bind(&job.submitted_by).bind(&new.idempotency_key);
+    let row = known.fetch_one(&mut **tx).await?;
     Ok(Some((document(&row, 0)?, row.try_get(1)?)))
 }
 

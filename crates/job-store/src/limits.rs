@@ -32,14 +32,13 @@ impl Limits {
         }
     }
 
-    /// The repositories of which no further job may be begun; all of them, where that is so.
+    /// Of the repositories in `running` those of which no further job may be begun; all of them, where that is so.
     pub(crate) fn busy(&self, running: &BTreeMap<String, u64>) -> Busy {
         if running.values().sum::<u64>() >= u64::from(self.all) {
             return Busy::All;
         }
         let full = running.iter().filter(|(repo, count)| **count >= u64::from(self.of(repo)));
-        let none = self.named.iter().filter(|(_, limit)| **limit == 0).map(|(repo, _)| repo.clone());
-        Busy::These(full.map(|(repo, _)| repo.clone()).chain(none).collect())
+        Busy::These(full.map(|(repo, _)| repo.clone()).collect())
     }
 }
 
