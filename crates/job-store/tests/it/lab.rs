@@ -1,12 +1,13 @@
 //! A database of its own for each test, opened as by several programs.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use job_store::{Settings, Store, StoreError};
+use real_parts::Postgres;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _, SqliteConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, Row as _, SqliteConnection};
 use tempfile::TempDir;
 
 /// Nothing that a test waits for takes longer.
@@ -15,21 +16,47 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Engine {
     Sqlite,
+    Postgres,
 }
 
 /// A new database.
 pub(crate) struct Lab {
-    pub(crate) engine: Engine,
     pub(crate) url: String,
     dir: TempDir,
+    server: Option<Mutex<Postgres>>,
+}
+
+/// Somebody beside the stores.
+pub(crate) enum Raw {
+    Sqlite(SqliteConnection),
+    Postgres(PgConnection),
 }
 
 impl Lab {
     pub(crate) fn with(engine: Engine, scenario: impl AsyncFnOnce(&Self)) {
         let dir = tempfile::tempdir().unwrap();
-        let url = format!("sqlite:{}", dir.path().join("queue").display());
-        let lab = Self { engine, url, dir };
+        let lab = match engine {
+            Engine::Sqlite => Self { url: format!("sqlite:{}", dir.path().join("queue").display()), dir, server: None },
+            Engine::Postgres => {
+                let server = Postgres::start().unwrap();
+                Self { url: server.url(), dir, server: Some(Mutex::new(server)) }
+            }
+        };
         block_on(scenario(&lab));
+    }
+
+    pub(crate) fn engine(&self) -> Engine {
+        if self.server.is_some() { Engine::Postgres } else { Engine::Sqlite }
+    }
+
+    /// The server, where there is one.
+    pub(crate) fn server(&self) -> MutexGuard<'_, Postgres> {
+        self.server.as_ref().unwrap().lock().unwrap()
+    }
+
+    /// The database, where it is a file.
+    pub(crate) fn file(&self) -> PathBuf {
+        self.dir.path().join("queue")
     }
 
     /// A store as one more program has it, with a lease that no test outlasts.
@@ -50,35 +77,56 @@ impl Lab {
         stores.try_into().unwrap_or_else(|_| unreachable!())
     }
 
-    /// Does what no store would.
-    pub(crate) async fn sql(&self, sql: &str) {
-        self.try_sql(sql).await.unwrap();
+    /// A connection that waits for nobody.
+    pub(crate) async fn raw(&self) -> Raw {
+        match self.engine() {
+            Engine::Sqlite => {
+                let options = SqliteConnectOptions::new().filename(self.file()).busy_timeout(Duration::ZERO);
+                Raw::Sqlite(options.connect().await.unwrap())
+            }
+            Engine::Postgres => Raw::Postgres(PgConnection::connect(&self.url).await.unwrap()),
+        }
     }
 
-    pub(crate) async fn try_sql(&self, sql: &str) -> Result<(), sqlx::Error> {
-        let mut conn = self.sqlite().await?;
-        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut conn).await?;
-        conn.close().await
+    /// Does what no store would.
+    pub(crate) async fn sql(&self, sql: &str) {
+        let mut raw = self.raw().await;
+        // A store rolls back behind its answer.
+        eventually(async || raw.run(sql).await.ok()).await;
+        raw.close().await;
     }
 
     /// The number that a query finds.
     pub(crate) async fn number(&self, sql: &str) -> i64 {
-        let mut conn = self.sqlite().await.unwrap();
-        let row = sqlx::query(AssertSqlSafe(sql)).fetch_one(&mut conn).await.unwrap();
-        row.get(0)
+        let mut raw = self.raw().await;
+        let number = raw.number(sql).await;
+        raw.close().await;
+        number
+    }
+}
+
+impl Raw {
+    pub(crate) async fn run(&mut self, sql: &str) -> Result<(), sqlx::Error> {
+        let sql = sqlx::raw_sql(AssertSqlSafe(sql));
+        match self {
+            Self::Sqlite(conn) => sql.execute(conn).await.map(drop),
+            Self::Postgres(conn) => sql.execute(conn).await.map(drop),
+        }
     }
 
-    async fn sqlite(&self) -> Result<SqliteConnection, sqlx::Error> {
-        SqliteConnectOptions::new().filename(self.file()).busy_timeout(Duration::from_secs(5)).connect().await
+    pub(crate) async fn number(&mut self, sql: &str) -> i64 {
+        let sql = AssertSqlSafe(sql);
+        match self {
+            Self::Sqlite(conn) => sqlx::query(sql).fetch_one(conn).await.unwrap().get(0),
+            Self::Postgres(conn) => sqlx::query(sql).fetch_one(conn).await.unwrap().get(0),
+        }
     }
 
-    /// The database, where that is a file.
-    pub(crate) fn file(&self) -> PathBuf {
-        self.dir.path().join("queue")
-    }
-
-    pub(crate) fn dir(&self) -> &Path {
-        self.dir.path()
+    pub(crate) async fn close(self) {
+        match self {
+            Self::Sqlite(conn) => conn.close().await.unwrap(),
+            Self::Postgres(conn) => conn.close().await.unwrap(),
+        }
     }
 }
 

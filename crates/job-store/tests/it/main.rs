@@ -6,4 +6,5 @@
 mod child;
 mod jobs;
 mod lab;
+mod postgres;
 mod sqlite;

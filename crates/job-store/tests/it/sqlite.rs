@@ -8,4 +8,5 @@ fn scenario(scenario: impl AsyncFnOnce(&Lab)) {
 }
 
 #[path = "suite/mod.rs"]
+#[allow(clippy::duplicate_mod, reason = "the same suite for each engine")]
 mod suite;

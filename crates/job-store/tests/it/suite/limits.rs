@@ -34,18 +34,20 @@ fn j19_no_limit_is_ever_exceeded_and_no_job_is_dropped() {
         for n in 0..80 {
             ids.push(submit(&*stores[0], &job(["one", "many", "many", "x", "y"][n % 5])).await.job_id);
         }
+        let most = take_some(&*stores[0], "w", 9, &limits).await;
+        assert_eq!(most.len(), 5);
+        for job in most {
+            stores[0].release(&job.job_id, 1, "it stops").await.unwrap().unwrap();
+        }
         let (running, over) = (Arc::new(Running::default()), Arc::new(AtomicBool::new(false)));
         let watcher = tokio::spawn({
             let (store, limits, over) = (lab.open().await, Arc::clone(&limits), Arc::clone(&over));
             async move {
-                let mut busiest = 0;
                 while !over.load(Ordering::Relaxed) {
                     let counts = store.counts().await.unwrap();
                     let running: BTreeMap<_, _> = counts.into_iter().map(|count| (count.repo, count.running)).collect();
                     check(&running, &limits);
-                    busiest = busiest.max(running.values().sum());
                 }
-                busiest
             }
         });
         let mut claimers = JoinSet::new();
@@ -55,7 +57,7 @@ fn j19_no_limit_is_ever_exceeded_and_no_job_is_dropped() {
         }
         claimers.join_all().await;
         over.store(true, Ordering::Relaxed);
-        assert_eq!(watcher.await.unwrap(), 5);
+        watcher.await.unwrap();
         audit(&*stores[0], ids).await;
     });
 }
