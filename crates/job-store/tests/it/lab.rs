@@ -149,3 +149,54 @@ pub(crate) async fn eventually<T>(mut look: impl AsyncFnMut() -> Option<T>) -> T
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
+
+/// Somebody who writes a line of a timeline now is held up in the middle of a transaction.
+pub(crate) struct Hold<'a> {
+    lab: &'a Lab,
+    raw: Raw,
+}
+
+impl Lab {
+    pub(crate) async fn hold(&self) -> Hold<'_> {
+        let mut raw = self.raw().await;
+        let hold = match self.engine() {
+            // A program that reads without end before it writes.
+            Engine::Sqlite => {
+                "CREATE VIEW endless AS WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n;
+                CREATE TRIGGER hold BEFORE INSERT ON events BEGIN SELECT * FROM endless; END"
+            }
+            Engine::Postgres => "BEGIN; LOCK TABLE events IN ACCESS EXCLUSIVE MODE",
+        };
+        eventually(async || raw.run(hold).await.ok()).await;
+        Hold { lab: self, raw }
+    }
+}
+
+impl Hold<'_> {
+    /// Waits until somebody is.
+    pub(crate) async fn reached(&mut self) {
+        let mut raw = self.lab.raw().await;
+        eventually(async || match self.lab.engine() {
+            Engine::Sqlite => match raw.run("BEGIN IMMEDIATE").await {
+                Ok(()) => {
+                    raw.run("ROLLBACK").await.unwrap();
+                    None
+                }
+                Err(_) => Some(()),
+            },
+            Engine::Postgres => (raw.number("SELECT count(*) FROM pg_locks WHERE NOT granted").await > 0).then_some(()),
+        })
+        .await;
+        raw.close().await;
+    }
+
+    /// To be called when whoever was held up was killed.
+    pub(crate) async fn let_go(mut self) {
+        let let_go = match self.lab.engine() {
+            Engine::Sqlite => "DROP TRIGGER hold; DROP VIEW endless",
+            Engine::Postgres => "ROLLBACK",
+        };
+        eventually(async || self.raw.run(let_go).await.ok()).await;
+        self.raw.close().await;
+    }
+}

@@ -3,6 +3,7 @@
 use super::scenario;
 
 mod claims;
+mod crash;
 mod leases;
 mod limits;
 mod once;
