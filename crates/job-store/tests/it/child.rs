@@ -17,6 +17,9 @@ const VARIABLE: &str = "JOB_STORE_TEST_CHILD";
 /// In front of what a child says; libtest says things too.
 const SAYS: &str = "says ";
 
+/// In front of a job that was ended.
+pub(crate) const ENDED: &str = "ended ";
+
 /// What the other tests start; by itself it does nothing.
 #[test]
 fn child() {
@@ -29,6 +32,13 @@ fn child() {
         }
         let store = open(url, Duration::from_millis(lease.parse().unwrap())).await.unwrap();
         say("ready");
+        if role != "obey" {
+            // Whoever started it goes: so does it.
+            std::thread::spawn(|| {
+                drop(std::io::read_to_string(stdin()));
+                std::process::exit(0);
+            });
+        }
         match role {
             "obey" => obey(&*store).await,
             "work" => work(&*store).await,
@@ -70,10 +80,13 @@ async fn obey(store: &dyn Store) {
 /// Takes jobs and ends them, until it is killed.
 async fn work(store: &dyn Store) {
     loop {
-        for job in take_some(store, "child", 3, &no_limits()).await {
+        let jobs = take_some(store, "child", 3, &no_limits()).await;
+        say("looked");
+        for job in jobs {
             store.beat(&job.job_id, job.life.epoch).await.unwrap();
+            say("beaten");
             if let Some(job) = succeed(store, &job).await {
-                say(job.job_id.as_str());
+                say(&format!("{ENDED}{}", job.job_id));
             }
         }
     }

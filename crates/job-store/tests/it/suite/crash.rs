@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use job::{Id, Status};
+use job::Status;
 use job_store::Filter;
 use rustix::process::Signal;
 
 use super::scenario;
-use crate::child::Child;
+use crate::child::{Child, ENDED};
 use crate::jobs::{all, audit, get, job, submit, succeed, take, tried};
 use crate::lab::eventually;
 
@@ -57,28 +57,26 @@ fn j18_j19_workers_that_are_killed_again_and_again_end_every_job_once() {
     scenario(async |lab| {
         let store = lab.open_with(SHORT).await;
         let mut ids = Vec::new();
-        for _ in 0..120 {
+        for _ in 0..60 {
             ids.push(submit(&*store, &tried("a", 100)).await.job_id);
         }
-        let mut ended = Vec::new();
+        let mut said = Vec::new();
         let mut children = [(); 2].map(|()| Child::start("work", &lab.url, SHORT));
         let mut kills = 0;
-        while store.counts().await.unwrap() != [] {
+        while !store.counts().await.unwrap().is_empty() {
             store.reap().await.unwrap();
             let child = &mut children[kills % 2];
-            // It is there; then another moment each time.
-            child.hear();
-            tokio::time::sleep(Duration::from_millis(kills as u64 % 11)).await;
+            // Another moment each time.
+            said.extend((0..=kills % 9).map(|_| child.hear().unwrap()));
             let killed = std::mem::replace(child, Child::start("work", &lab.url, SHORT));
-            ended.extend(killed.kill());
+            said.extend(killed.kill());
             kills += 1;
         }
-        drop(children);
-        assert!(kills > 3, "{kills}");
-        ended.retain(|said| said != "ready");
-        let told = ended.len();
-        let ended: BTreeSet<Id> = ended.into_iter().map(|id| id.parse().unwrap()).collect();
-        assert_eq!(ended.len(), told);
+        said.extend(children.into_iter().flat_map(Child::kill));
+        assert!(kills > 5, "{kills}");
+        let ended: Vec<_> = said.iter().filter_map(|said| said.strip_prefix(ENDED)).collect();
+        assert_eq!(ended.iter().collect::<BTreeSet<_>>().len(), ended.len());
+        assert!(ended.iter().all(|ended| ids.iter().any(|id| id.as_str() == *ended)));
         audit(&*lab.open().await, ids).await;
     });
 }

@@ -4,6 +4,12 @@ use super::scenario;
 
 mod claims;
 mod crash;
+mod given_up;
+mod hints;
+mod hostile;
+mod keep;
 mod leases;
 mod limits;
+mod look;
 mod once;
+mod schema;
