@@ -1,19 +1,24 @@
 //! Debian's PostgreSQL, as it is in production but for its size: `fsync` is on, and so is every safety.
+//!
+//! Its files are in memory where there is room, which a killed server cannot tell from a disk; `TMPDIR` says otherwise.
 
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use rustix::process::Signal;
-use tempfile::TempDir;
 
 use crate::account::Account;
 use crate::broken::{Broken, Trying as _, run};
+use crate::network::Host;
+use crate::place::Place;
 use crate::server::Server;
 use crate::template;
 
 /// Where Debian puts a directory of programs for each major version.
 const VERSIONS: &str = "/usr/lib/postgresql";
+
+const PORT: u16 = 5432;
 
 /// Small, and nothing that outlives a kill outside of its directory.
 const SETTINGS: [&str; 4] =
@@ -29,16 +34,18 @@ const SETTINGS: [&str; 4] =
 pub struct Postgres {
     // Dropped before the directory that it writes to.
     server: Server,
-    dir: TempDir,
+    place: Place,
     programs: PathBuf,
     account: Account,
     settings: Vec<String>,
+    host: Option<Host>,
 }
 
 /// How a server is to be started.
 #[derive(Debug, Default)]
 pub struct Builder {
     tcp: Option<SocketAddr>,
+    host: Option<Host>,
 }
 
 impl Builder {
@@ -49,6 +56,13 @@ impl Builder {
         self
     }
 
+    /// Runs on a host of a test and listens there, on the usual port 5432. The socket stays what it is.
+    #[must_use]
+    pub fn on(mut self, host: &Host) -> Self {
+        self.host = Some(host.clone());
+        self.tcp((host.address(), PORT).into())
+    }
+
     /// Starts the server and waits until it accepts connections.
     ///
     /// # Errors
@@ -56,17 +70,17 @@ impl Builder {
     pub fn start(self) -> Result<Postgres, Broken> {
         let programs = newest(Path::new(VERSIONS))?;
         let account = Account::find()?;
-        let dir = account.dir()?;
-        template::copy(&programs, &account, dir.path(), &dir.path().join("data"))?;
-        let settings = self.settings(dir.path());
-        let server = serve(&programs, &account, dir.path(), &settings)?;
-        Ok(Postgres { server, dir, programs, account, settings })
+        let place = account.place()?;
+        template::copy(&programs, &account, place.path(), &place.path().join("data"))?;
+        let settings = self.settings(place.path());
+        let server = serve(&programs, &account, self.host.as_ref(), place.path(), &settings)?;
+        Ok(Postgres { server, place, programs, account, settings, host: self.host })
     }
 
     fn settings(&self, dir: &Path) -> Vec<String> {
         let (address, port) = match self.tcp {
             Some(tcp) => (tcp.ip().to_string(), tcp.port()),
-            None => (String::new(), 5432),
+            None => (String::new(), PORT),
         };
         let places = [
             format!("unix_socket_directories={}", dir.display()),
@@ -110,7 +124,7 @@ impl Postgres {
     /// # Errors
     /// With what the server said.
     pub fn sql(&self, sql: &str) -> Result<String, Broken> {
-        let mut psql = self.account.command(&self.programs.join("psql"), self.dir.path());
+        let mut psql = self.account.command(&self.programs.join("psql"), self.place.path());
         psql.args(["--no-psqlrc", "--quiet", "--no-align", "--tuples-only", "--set=ON_ERROR_STOP=1"]);
         run(psql.arg("--dbname").arg(self.url()).arg("--command").arg(sql))
     }
@@ -136,7 +150,7 @@ impl Postgres {
     /// With its log when it does not start.
     pub fn restart(&mut self) -> Result<(), Broken> {
         self.kill();
-        self.server = serve(&self.programs, &self.account, self.dir.path(), &self.settings)?;
+        self.server = serve(&self.programs, &self.account, self.host.as_ref(), self.place.path(), &self.settings)?;
         Ok(())
     }
 
@@ -152,11 +166,11 @@ impl Postgres {
 
     /// What the server said of itself since it was first started.
     pub fn log(&self) -> String {
-        String::from_utf8_lossy(&fs::read(log(self.dir.path())).unwrap_or_default()).into_owned()
+        String::from_utf8_lossy(&fs::read(log(self.place.path())).unwrap_or_default()).into_owned()
     }
 
     fn url_of(&self, database: &str) -> String {
-        let dir = self.dir.path().to_string_lossy();
+        let dir = self.place.path().to_string_lossy();
         let port = self.settings.iter().find_map(|setting| setting.strip_prefix("port=")).unwrap_or_default();
         format!("postgres://postgres@localhost:{port}/{}?host={}", encoded(database), encoded(&dir))
     }
@@ -177,14 +191,20 @@ fn newest(versions: &Path) -> Result<PathBuf, Broken> {
 }
 
 /// Starts a server on the cluster in `dir`, of which no other process is left.
-fn serve(programs: &Path, account: &Account, dir: &Path, settings: &[String]) -> Result<Server, Broken> {
+fn serve(
+    programs: &Path,
+    account: &Account,
+    host: Option<&Host>,
+    dir: &Path,
+    settings: &[String],
+) -> Result<Server, Broken> {
     let data = dir.join("data");
     let status = data.join("postmaster.pid");
     // What a killed server wrote there would be taken for a word of this one.
     if status.exists() {
         fs::remove_file(&status).trying(status.display())?;
     }
-    let mut postgres = account.contained(&programs.join("postgres"), dir);
+    let mut postgres = account.contained(host, &programs.join("postgres"), dir);
     postgres.arg("-D").arg(&data).args(settings.iter().flat_map(|setting| ["-c", setting]));
     let server = Server::start(postgres, &log(dir))?;
     // The last line of the file is its status, as pg_ctl reads it.

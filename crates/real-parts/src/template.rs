@@ -1,12 +1,12 @@
 //! Clusters as `initdb` leaves them, made once for each target directory and copied for each server.
 
-use std::env;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::account::Account;
 use crate::broken::{Broken, Trying as _, run};
+use crate::target::target_dir;
 
 /// Whoever reaches the socket, or an address that a test listens on, may connect.
 const TRUST: &str = "local all all trust\nhost all all all trust\n";
@@ -52,9 +52,4 @@ fn make(programs: &Path, account: &Account, work: &Path, template: &Path) -> Res
     run(Command::new("cp").arg("--archive").arg(&made).arg(&part))?;
     fs::remove_dir_all(&made).trying(made.display())?;
     fs::rename(&part, template).trying(template.display())
-}
-
-fn target_dir() -> PathBuf {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), |dir| workspace.join(dir))
 }

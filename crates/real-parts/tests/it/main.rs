@@ -4,4 +4,6 @@
 #![allow(clippy::unwrap_used, reason = "a failed step of a test is a failed test")]
 
 mod left;
+mod network;
 mod postgres;
+mod s3;
