@@ -56,24 +56,25 @@ fn j19_a_worker_that_is_killed_at_any_step_loses_no_job_and_ends_none_twice() {
 fn j18_j19_workers_that_are_killed_again_and_again_end_every_job_once() {
     scenario(async |lab| {
         let store = lab.open_with(SHORT).await;
-        let mut ids = Vec::new();
-        for _ in 0..60 {
-            ids.push(submit(&*store, &tried("a", 100)).await.job_id);
-        }
-        let mut said = Vec::new();
+        let (mut ids, mut said) = (Vec::new(), Vec::new());
         let mut children = [(); 2].map(|()| Child::start("work", &lab.url, SHORT));
-        let mut kills = 0;
-        while !store.counts().await.unwrap().is_empty() {
+        for kill in 0..18 {
+            for _ in 0..3 {
+                ids.push(submit(&*store, &tried("a", 100)).await.job_id);
+            }
             store.reap().await.unwrap();
-            let child = &mut children[kills % 2];
+            let child = &mut children[kill % 2];
             // Another moment each time.
-            said.extend((0..=kills % 9).map(|_| child.hear().unwrap()));
+            said.extend((0..=kill / 2).map(|_| child.hear().unwrap()));
             let killed = std::mem::replace(child, Child::start("work", &lab.url, SHORT));
             said.extend(killed.kill());
-            kills += 1;
         }
+        eventually(async || {
+            store.reap().await.unwrap();
+            store.counts().await.unwrap().is_empty().then_some(())
+        })
+        .await;
         said.extend(children.into_iter().flat_map(Child::kill));
-        assert!(kills > 5, "{kills}");
         let ended: Vec<_> = said.iter().filter_map(|said| said.strip_prefix(ENDED)).collect();
         assert_eq!(ended.iter().collect::<BTreeSet<_>>().len(), ended.len());
         assert!(ended.iter().all(|ended| ids.iter().any(|id| id.as_str() == *ended)));
