@@ -43,19 +43,20 @@ mod dialect {
     pub(super) const LOCK: Option<&str> = None;
     pub(super) const LOCKED: &str = "SELECT doc, lease_until, lease_ms FROM jobs WHERE id = $1";
     /// The next job: the repositories that wait, without going through all that wait; the best job of each; the best of
-    /// those. A time that no clock of ours gave is of a clock that was put back.
+    /// those. A time that no clock of ours gave is of a clock that was put back. By itself SQLite would take the index of
+    /// states, and look at all that wait.
     pub(super) const BEST: &str = "
         WITH RECURSIVE waiting (repo) AS (
-            SELECT min(repo) FROM jobs WHERE status = 'queued'
+            SELECT min(repo) FROM jobs INDEXED BY jobs_waiting WHERE status = 'queued'
             UNION ALL
-            SELECT (SELECT min(repo) FROM jobs WHERE status = 'queued' AND repo > waiting.repo)
+            SELECT (SELECT min(repo) FROM jobs INDEXED BY jobs_waiting WHERE status = 'queued' AND repo > waiting.repo)
             FROM waiting WHERE waiting.repo IS NOT NULL
         ), free (repo) AS MATERIALIZED (
             SELECT repo FROM waiting
             WHERE repo IS NOT NULL AND repo NOT IN (SELECT value FROM json_each($1))
         ), best (seq) AS MATERIALIZED (
             SELECT (
-                SELECT seq FROM jobs
+                SELECT seq FROM jobs INDEXED BY jobs_waiting
                 WHERE status = 'queued' AND jobs.repo = free.repo AND (not_before <= $2 OR not_before > $3)
                 ORDER BY priority DESC, seq LIMIT 1
             ) FROM free

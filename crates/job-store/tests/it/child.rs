@@ -82,6 +82,10 @@ async fn work(store: &dyn Store) {
     loop {
         let jobs = take_some(store, "child", 3, &no_limits()).await;
         say("looked");
+        if jobs.is_empty() {
+            // Nobody may be listening: what is said has to fit into the pipe.
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
         for job in jobs {
             store.beat(&job.job_id, job.life.epoch).await.unwrap();
             say("beaten");
