@@ -46,7 +46,7 @@ async fn perform(action: TokenAction, store: &dyn Store, cx: &Context) -> Result
                 let reason = format!("there is no token called {name}");
                 Err(Failure::refused("no-token", reason, "see which there are: runner-api token list"))
             }
-            removed => cx.console.result(&Removed { schema: 1, status: Exit::Done.status(), removed }),
+            count => cx.console.result(&Removed { schema: 1, status: Exit::Done.status(), count }),
         },
     }
 }
@@ -94,11 +94,11 @@ impl fmt::Display for List {
 struct Removed {
     schema: u32,
     status: &'static str,
-    removed: u64,
+    count: u64,
 }
 
 impl fmt::Display for Removed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "removed {}", self.removed)
+        write!(f, "removed {}", self.count)
     }
 }

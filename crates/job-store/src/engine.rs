@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use job::{Cancelled, Ending, Event, Id, Job, Kind, Status, Step, Time, life};
+use job::{Cancelled, Ending, Event, Id, Job, Kind, Request, Status, Step, Time, life};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{Database, Pool, QueryBuilder, Row as _, SqlSafeStr as _, Transaction};
 
-use super::dialect::{BEGIN, BEST, CLAIM_LOCK, Db, LOCKED, MIGRATIONS, clock, tell};
+use super::dialect::{BEGIN, BEST, Db, LOCK, LOCKED, MIGRATIONS, clock, tell};
 use crate::error::StoreError;
 use crate::hints::{Hint, Hints};
 use crate::limits::Busy;
@@ -82,8 +82,14 @@ impl Engine {
         Self { _held: Some(held), ..self }
     }
 
+    /// A caller that goes away in the middle of it would leave a transaction behind in which the next one finds itself:
+    /// it is begun to the end, and then ended.
     async fn begin(&self) -> Result<Tx, StoreError> {
-        Ok(self.write.begin_with(BEGIN).await?)
+        let write = self.write.clone();
+        match tokio::spawn(async move { write.begin_with(BEGIN).await }).await {
+            Ok(begun) => Ok(begun?),
+            Err(_) => Err(sqlx::Error::WorkerCrashed.into()),
+        }
     }
 
     async fn commit(&self, mut tx: Tx, hint: Hint) -> Result<(), StoreError> {
@@ -149,6 +155,9 @@ impl Engine {
 #[async_trait]
 impl Store for Engine {
     async fn submit(&self, new: &NewJob) -> Result<Submission, StoreError> {
+        let Request { repo_name, job_type, .. } = &new.job.request;
+        plain(&[repo_name, job_type, &new.job.submitted_by, &new.request_hash])?;
+        plain(new.idempotency_key.as_slice())?;
         let mut tx = self.begin().await?;
         check_schema(&mut tx).await?;
         let (now, _) = clock(&mut tx).await?;
@@ -171,15 +180,14 @@ impl Store for Engine {
     }
 
     async fn claim(&self, claim: &Claim<'_>) -> Result<Vec<Job>, StoreError> {
+        plain(&[claim.worker])?;
         // Nobody is held up where there is nothing to be had.
         let waiting = "SELECT 1 FROM jobs WHERE status = 'queued' LIMIT 1";
         if claim.most == 0 || sqlx::query(waiting).fetch_optional(&self.read).await?.is_none() {
             return Ok(Vec::new());
         }
         let mut tx = self.begin().await?;
-        if let Some(lock) = CLAIM_LOCK {
-            sqlx::query(lock).execute(&mut *tx).await?;
-        }
+        lock(&mut tx).await?;
         check_schema(&mut tx).await?;
         let draining = "SELECT 1 FROM workers WHERE name = $1 AND draining <> 0";
         if sqlx::query(draining).bind(claim.worker).fetch_optional(&mut *tx).await?.is_some() {
@@ -193,12 +201,17 @@ impl Store for Engine {
         while claimed.len() < claim.most as usize {
             let Busy::These(busy) = claim.limits.busy(&running) else { break };
             let Some(job) = self.best(&mut tx, &busy, now).await? else { break };
+            let of_repo = running.entry(job.request.repo_name.clone()).or_default();
+            if claim.limits.of(&job.request.repo_name) == 0 {
+                // One of which none runs is known to be full from here on.
+                continue;
+            }
+            *of_repo += 1;
             let stepped = job.life.step(&step, now).map_err(|error| StoreError::Corrupt(error.to_string()))?;
             let (life, events) = stepped;
             let job = Job { life, ..job };
             write(&mut tx, &job, Some(lease)).await?;
             record(&mut tx, &job.job_id, &events).await?;
-            *running.entry(job.request.repo_name.clone()).or_default() += 1;
             claimed.push(job);
         }
         if !claimed.is_empty() {
@@ -248,8 +261,7 @@ impl Store for Engine {
             let mut conn = self.read.acquire().await?;
             clock(&mut conn).await?.1
         };
-        let over =
-            "SELECT id FROM jobs WHERE status = 'running' AND (lease_until < $1 OR lease_until > $1 + 2 * lease_ms)";
+        let over = "SELECT id FROM jobs WHERE status = 'running' AND (lease_until IS NULL OR lease_until < $1 OR lease_until > $1 + 2 * lease_ms)";
         let rows = sqlx::query(over).bind(lease_now).fetch_all(&self.read).await?;
         self.lose(ids(&rows)?, |found, now| found.lease.is_none_or(|lease| lease.is_over(now))).await
     }
@@ -308,6 +320,7 @@ impl Store for Engine {
     }
 
     async fn greet(&self, name: &str, info: &WorkerInfo) -> Result<bool, StoreError> {
+        plain(&[name])?;
         let mut conn = self.write.acquire().await?;
         check_schema(&mut conn).await?;
         let (now, _) = clock(&mut conn).await?;
@@ -345,6 +358,7 @@ impl Store for Engine {
     }
 
     async fn put_token(&self, token: &Token) -> Result<(), StoreError> {
+        plain(&[&token.hash, &token.name])?;
         let put = "INSERT INTO tokens (hash, name, expires_at, doc) VALUES ($1, $2, $3, $4)
             ON CONFLICT (hash) DO UPDATE SET name = excluded.name, expires_at = excluded.expires_at, doc = excluded.doc";
         let expires = token.expires_at.map(Time::as_millis);
@@ -377,8 +391,10 @@ impl Store for Engine {
     async fn prune(&self, before: Time) -> Result<u64, StoreError> {
         let mut tx = self.begin().await?;
         let (now, _) = clock(&mut tx).await?;
-        let jobs = "DELETE FROM jobs WHERE id < $1 AND status NOT IN ('queued', 'running')";
-        let jobs = sqlx::query(jobs).bind(String::from(Id::new(before, [0; 8]))).execute(&mut *tx).await?;
+        // What was submitted later is not looked at.
+        let jobs = "DELETE FROM jobs WHERE id < $1 AND ended_at < $2";
+        let jobs = sqlx::query(jobs).bind(String::from(Id::new(before, [0; 8]))).bind(before.as_millis());
+        let jobs = jobs.execute(&mut *tx).await?;
         let tokens = "DELETE FROM tokens WHERE expires_at <= $1";
         sqlx::query(tokens).bind(now.as_millis()).execute(&mut *tx).await?;
         let workers = "DELETE FROM workers WHERE seen_at < $1";
@@ -410,11 +426,18 @@ pub(super) async fn migrate(pool: &Pool<Db>) -> Result<(), StoreError> {
     let migrations = MIGRATIONS.into_iter().map(|(version, name, sql)| {
         Migration::new(version, name.into(), MigrationType::Simple, sql.into_sql_str(), false)
     });
-    match Migrator::with_migrations(migrations.collect()).run(pool).await {
-        Err(MigrateError::VersionMissing(is)) => Err(StoreError::Schema { is, knows: knows() }),
+    let mut migrator = Migrator::with_migrations(migrations.collect());
+    // Programs that open a new database at once make its tables one after the other.
+    let mut tx = pool.begin_with(BEGIN).await?;
+    lock(&mut tx).await?;
+    match migrator.set_locking(false).run_direct(None, &mut *tx, false).await {
+        Err(error @ MigrateError::VersionMissing(_)) => {
+            check_schema(&mut tx).await?;
+            Err(StoreError::Migrate(error))
+        }
         Err(MigrateError::Execute(error)) => Err(error.into()),
         Err(error) => Err(StoreError::Migrate(error)),
-        Ok(()) => Ok(()),
+        Ok(()) => Ok(tx.commit().await?),
     }
 }
 
@@ -429,6 +452,20 @@ async fn check_schema(conn: &mut Conn) -> Result<(), StoreError> {
     if is == knows() { Ok(()) } else { Err(StoreError::Schema { is, knows: knows() }) }
 }
 
+/// Alone until the end of the transaction.
+async fn lock(tx: &mut Tx) -> Result<(), StoreError> {
+    if let Some(lock) = LOCK {
+        sqlx::query(lock).execute(&mut **tx).await?;
+    }
+    Ok(())
+}
+
+/// What one engine cannot keep, none does.
+fn plain(texts: &[impl AsRef<str>]) -> Result<(), StoreError> {
+    let has_nul = texts.iter().any(|text| text.as_ref().contains('\0'));
+    if has_nul { Err(StoreError::Text("it has a NUL character".into())) } else { Ok(()) }
+}
+
 async fn locked(tx: &mut Tx, id: &Id) -> Result<Option<Locked>, StoreError> {
     let Some(row) = sqlx::query(LOCKED).bind(id.as_str()).fetch_optional(&mut **tx).await? else { return Ok(None) };
     let lease = match (row.try_get(1)?, row.try_get(2)?) {
@@ -438,11 +475,11 @@ async fn locked(tx: &mut Tx, id: &Id) -> Result<Option<Locked>, StoreError> {
     Ok(Some(Locked { job: document(&row, 0)?, lease }))
 }
 
-/// Writes a new job. Returns the one that has its key already, and the hash of what that was asked for with.
+/// Writes a new job. Returns the one that has its id or its key already, and the hash of what that was asked for with.
 async fn insert(tx: &mut Tx, job: &Job, new: &NewJob) -> Result<Option<(Job, String)>, StoreError> {
     let insert = "INSERT INTO jobs (id, status, repo, job_type, priority, not_before, epoch, submitted_by, idempotency_key, request_hash, doc)
         VALUES ($1, 'queued', $2, $3, $4, $5, 0, $6, $7, $8, $9)
-        ON CONFLICT (submitted_by, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING";
+        ON CONFLICT DO NOTHING";
     let insert = sqlx::query(insert)
         .bind(job.job_id.as_str())
         .bind(&job.request.repo_name)
@@ -456,14 +493,15 @@ async fn insert(tx: &mut Tx, job: &Job, new: &NewJob) -> Result<Option<(Job, Str
     if insert.execute(&mut **tx).await?.rows_affected() > 0 {
         return Ok(None);
     }
-    let known = "SELECT doc, request_hash FROM jobs WHERE submitted_by = $1 AND idempotency_key = $2";
-    let row = sqlx::query(known).bind(&job.submitted_by).bind(&new.idempotency_key).fetch_one(&mut **tx).await?;
+    let known = "SELECT doc, request_hash FROM jobs WHERE id = $1 OR (submitted_by = $2 AND idempotency_key = $3)";
+    let known = sqlx::query(known).bind(job.job_id.as_str()).bind(&job.submitted_by).bind(&new.idempotency_key);
+    let row = known.fetch_one(&mut **tx).await?;
     Ok(Some((document(&row, 0)?, row.try_get(1)?)))
 }
 
 async fn write(tx: &mut Tx, job: &Job, lease: Option<Lease>) -> Result<(), StoreError> {
-    let write = "UPDATE jobs SET status = $1, not_before = $2, epoch = $3, worker = $4, lease_until = $5, lease_ms = $6, doc = $7
-        WHERE id = $8";
+    let write = "UPDATE jobs SET status = $1, not_before = $2, epoch = $3, worker = $4, lease_until = $5, lease_ms = $6, ended_at = $7,
+        doc = $8 WHERE id = $9";
     let write = sqlx::query(write)
         .bind(job.life.status.as_str())
         .bind(job.life.not_before.as_millis())
@@ -471,6 +509,7 @@ async fn write(tx: &mut Tx, job: &Job, lease: Option<Lease>) -> Result<(), Store
         .bind(&job.life.worker)
         .bind(lease.map(|lease| lease.until))
         .bind(lease.map(|lease| lease.length))
+        .bind(job.life.finished_at.map(Time::as_millis))
         .bind(json(job)?)
         .bind(job.job_id.as_str());
     write.execute(&mut **tx).await?;
@@ -503,7 +542,8 @@ fn worker(
         running: running.remove(&name).unwrap_or_default(),
         info: document(row, 3)?,
         seen_at: time(seen_at)?,
-        alive: seen_at + silence > now.as_millis(),
+        // One that is heard of only later was so by a clock that was put back.
+        alive: i64::try_from(now.as_millis().abs_diff(seen_at)).is_ok_and(|silent| silent < silence),
         draining: row.try_get::<i64, _>(2)? != 0,
         name,
     })

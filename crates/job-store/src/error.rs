@@ -31,6 +31,9 @@ pub enum StoreError {
     /// An idempotency key stands for another request.
     #[error("the idempotency key was used for another request, of job {0}")]
     OtherRequest(job::Id),
+    /// It is to keep a text that it cannot.
+    #[error("the queue's database keeps no such text: {0}")]
+    Text(String),
     /// What it holds is not what was written.
     #[error("the queue's database holds what nobody wrote: {0}")]
     Corrupt(String),
@@ -41,13 +44,17 @@ pub enum StoreError {
 
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
-        if error.as_database_error().is_some_and(is_full) { Self::Full(error) } else { Self::Unavailable(error) }
+        let code = error.as_database_error().and_then(DatabaseError::code).unwrap_or_default();
+        match &*code {
+            // SQLITE_FULL, also of the file system, and SQLITE_IOERR_SHMSIZE; disk_full of PostgreSQL.
+            "13" | "4874" | "53100" => Self::Full(error),
+            // SQLITE_CORRUPT and SQLITE_NOTADB; data_corrupted and index_corrupted of PostgreSQL.
+            "11" | "26" | "XX001" | "XX002" => Self::Corrupt(error.to_string()),
+            // Of PostgreSQL: text with a NUL, the same in JSON, and text that is too long for an index.
+            "22021" | "22P05" | "54000" => Self::Text(error.to_string()),
+            _ => Self::Unavailable(error),
+        }
     }
-}
-
-/// `SQLITE_FULL` is 13, also of an error of the file system; PostgreSQL's `disk_full` is 53100.
-fn is_full(error: &dyn DatabaseError) -> bool {
-    error.code().is_some_and(|code| code == "13" || code == "53100")
 }
 
 impl From<StoreError> for Failure {
@@ -64,6 +71,9 @@ impl From<StoreError> for Failure {
             }
             StoreError::OtherRequest(_) => {
                 Self::refused("idempotency-conflict", reason, "use a new key for a new request")
+            }
+            StoreError::Text(_) => {
+                Self::refused("store-text", reason, "leave out what is no text, and what is too long")
             }
             StoreError::Corrupt(_) => Self::bug("store-corrupt", reason, "restore the database from a backup"),
             StoreError::Url(_) => {

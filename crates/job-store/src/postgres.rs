@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::PgPool;
-use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgListener, PgNotification, PgPoolOptions};
 use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
@@ -36,9 +36,9 @@ mod dialect {
     pub(super) const MIGRATIONS: [(i64, &str, &str); 1] =
         [(1, "jobs", include_str!("../migrations/postgres/0001_jobs.sql"))];
     pub(super) const BEGIN: &str = "BEGIN";
-    /// Who counts what runs is alone until its commit: else two count the same, and both take one more. The number is
-    /// this program's own.
-    pub(super) const CLAIM_LOCK: Option<&str> = Some("SELECT pg_advisory_xact_lock(7102004533178466)");
+    /// Who counts what runs is alone until its commit: else two count the same, and both take one more. So is who makes
+    /// the tables. The number is this program's own.
+    pub(super) const LOCK: Option<&str> = Some("SELECT pg_advisory_xact_lock(7102004533178466)");
     pub(super) const LOCKED: &str = "SELECT doc, lease_until, lease_ms FROM jobs WHERE id = $1 FOR UPDATE";
     /// As for SQLite. What somebody is just cancelling is left out.
     pub(super) const BEST: &str = "
@@ -87,8 +87,14 @@ impl Drop for Listening {
 }
 
 pub(crate) async fn open(options: PgConnectOptions, settings: Settings) -> Result<engine::Engine, StoreError> {
-    let options = options.application_name("ai-ops-runner");
-    let pool = PgPoolOptions::new().max_connections(settings.connections).acquire_timeout(PATIENCE);
+    let options = options.application_name("ai-ops-runner").options([
+        // Another is what a database may have as its own: then who waited for the lock still counts what was before.
+        ("default_transaction_isolation", "read committed".to_owned()),
+        // A program that is stopped, or whose machine is gone, gives up what it holds as it gives up its jobs.
+        ("idle_in_transaction_session_timeout", settings.lease.as_millis().to_string()),
+    ]);
+    // One more, to listen.
+    let pool = PgPoolOptions::new().max_connections(settings.connections.saturating_add(1)).acquire_timeout(PATIENCE);
     let pool = pool.connect_with(options).await?;
     engine::migrate(&pool).await?;
     let hints = Arc::new(Hints::default());
@@ -102,12 +108,20 @@ async fn listen(pool: PgPool, hints: Arc<Hints>) {
         if let Ok(mut listener) = PgListener::connect_with(&pool).await
             && listener.listen(CHANNEL).await.is_ok()
         {
-            // Something may have happened before.
-            hints.give(Hint::Work);
-            while let Ok(told) = listener.recv().await {
-                Hint::ALL.into_iter().filter(|hint| hint.as_str() == told.payload()).for_each(|hint| hints.give(hint));
-            }
+            hand_on(&mut listener, &hints).await;
         }
         sleep(AGAIN).await;
+    }
+}
+
+/// Until the connection is lost and does not come back.
+async fn hand_on(listener: &mut PgListener, hints: &Hints) {
+    // Something may have happened before.
+    hints.give(Hint::Work);
+    while let Ok(told) = listener.try_recv().await {
+        let told = told.as_ref().map(PgNotification::payload);
+        // Of what happened while the connection was lost nothing is told.
+        let given = |hint: &Hint| told.is_none_or(|told| told == hint.as_str());
+        Hint::ALL.into_iter().filter(given).for_each(|hint| hints.give(hint));
     }
 }

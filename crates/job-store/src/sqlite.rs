@@ -1,11 +1,13 @@
 //! The queue in a file of this machine: SQLite with a write-ahead log, synced at every commit.
 
 use std::fs::OpenOptions;
+use std::io;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::Connection as _;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
 use crate::error::StoreError;
@@ -38,22 +40,23 @@ mod dialect {
         [(1, "jobs", include_str!("../migrations/sqlite/0001_jobs.sql"))];
     /// It is the only writer from here on.
     pub(super) const BEGIN: &str = "BEGIN IMMEDIATE";
-    pub(super) const CLAIM_LOCK: Option<&str> = None;
+    pub(super) const LOCK: Option<&str> = None;
     pub(super) const LOCKED: &str = "SELECT doc, lease_until, lease_ms FROM jobs WHERE id = $1";
     /// The next job: the repositories that wait, without going through all that wait; the best job of each; the best of
-    /// those. A time that no clock of ours gave is of a clock that was put back.
+    /// those. A time that no clock of ours gave is of a clock that was put back. By itself SQLite would take the index of
+    /// states, and look at all that wait.
     pub(super) const BEST: &str = "
         WITH RECURSIVE waiting (repo) AS (
-            SELECT min(repo) FROM jobs WHERE status = 'queued'
+            SELECT min(repo) FROM jobs INDEXED BY jobs_waiting WHERE status = 'queued'
             UNION ALL
-            SELECT (SELECT min(repo) FROM jobs WHERE status = 'queued' AND repo > waiting.repo)
+            SELECT (SELECT min(repo) FROM jobs INDEXED BY jobs_waiting WHERE status = 'queued' AND repo > waiting.repo)
             FROM waiting WHERE waiting.repo IS NOT NULL
         ), free (repo) AS MATERIALIZED (
             SELECT repo FROM waiting
             WHERE repo IS NOT NULL AND repo NOT IN (SELECT value FROM json_each($1))
         ), best (seq) AS MATERIALIZED (
             SELECT (
-                SELECT seq FROM jobs
+                SELECT seq FROM jobs INDEXED BY jobs_waiting
                 WHERE status = 'queued' AND jobs.repo = free.repo AND (not_before <= $2 OR not_before > $3)
                 ORDER BY priority DESC, seq LIMIT 1
             ) FROM free
@@ -76,9 +79,7 @@ mod dialect {
 }
 
 pub(crate) async fn open(path: &Path, settings: Settings) -> Result<engine::Engine, StoreError> {
-    // SQLite makes it for everybody to read; its log gets the mode that it has.
-    let made = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path);
-    made.map_err(|error| StoreError::Url(format!("{}: {error}", path.display())))?;
+    make(path).map_err(|error| StoreError::Url(format!("{}: {error}", path.display())))?;
     let options = SqliteConnectOptions::new()
         .filename(path)
         .journal_mode(SqliteJournalMode::Wal)
@@ -88,9 +89,25 @@ pub(crate) async fn open(path: &Path, settings: Settings) -> Result<engine::Engi
         // Of a log that was long once, so much is kept.
         .pragma("journal_size_limit", "16777216");
     let write = SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
+    // SQLite itself rolls back where the disk is full, which sqlx does not know: its own transaction would never end.
+    let write = write.after_release(|conn, _| {
+        Box::pin(async move {
+            conn.ping().await?;
+            Ok(!conn.is_in_transaction())
+        })
+    });
     let write = write.acquire_timeout(PATIENCE).connect_with(options.clone()).await?;
     engine::migrate(&write).await?;
     let read = SqlitePoolOptions::new().max_connections(2).acquire_timeout(PATIENCE);
     let read = read.connect_with(options.read_only(true)).await?;
     Ok(engine::Engine::new(write, read, Arc::new(Hints::default()), settings, POLL))
+}
+
+/// SQLite would make it for everybody to read; its log gets the mode that it has. One that is there is not opened here: a
+/// process that closes a file a second time loses the locks that SQLite holds on it.
+fn make(path: &Path) -> Result<(), io::Error> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made.map(drop),
+    }
 }

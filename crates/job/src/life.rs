@@ -270,6 +270,9 @@ impl Stepping {
 
     fn end(&mut self, status: Status, ending: &Ending, retry: bool) -> Result<(), Illegal> {
         self.runs(status)?;
+        if !status.is_final() {
+            return Err(Illegal { from: self.life.status, to: status });
+        }
         let because = match (&ending.class, &ending.reason) {
             (Some(class), Some(reason)) => format!(": {class}: {reason}"),
             _ => String::new(),
@@ -319,7 +322,7 @@ impl Stepping {
         }
         self.again(Kind::Released, 0, |life| format!("{} handed it back: {why}", life.worker()))?;
         // It was not the job's fault.
-        self.life.attempt -= 1;
+        self.life.attempt = self.life.attempt.saturating_sub(1);
         Ok(())
     }
 

@@ -9,6 +9,7 @@
 //! | module | one job |
 //! |---|---|
 //! | [`operation`] | the table of routes: method, path, scope, what goes in and out |
+//! | [`door`] | where clients come in |
 //! | [`serve`](mod@serve) | connections, and how they end |
 //! | [`tokens`], [`people`], [`scope`] | who may do what |
 
@@ -16,6 +17,7 @@
 
 mod artifacts;
 mod body;
+pub mod door;
 mod jobs;
 mod logs;
 mod metrics;
@@ -33,8 +35,9 @@ mod sight;
 mod status;
 pub mod tokens;
 
+pub use door::Door;
 pub use openapi::document as openapi;
 pub use people::People;
 pub use scope::Scope;
-pub use serve::{Door, serve};
+pub use serve::serve;
 pub use service::{Api, Settings};

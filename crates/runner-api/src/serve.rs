@@ -10,12 +10,12 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
+use crate::door::Door;
 use crate::principal::Transport;
 use crate::router::router;
 use crate::service::Api;
@@ -26,15 +26,6 @@ const CONNECTIONS: usize = 512;
 const HEAD: Duration = Duration::from_secs(30);
 /// The longest head of a request, in bytes.
 const HEAD_BYTES: usize = 64 << 10;
-
-/// Where clients come in.
-#[derive(Debug)]
-pub enum Door {
-    /// A port. Only tokens say who comes.
-    Tcp(TcpListener),
-    /// A socket in the file system. Who may connect to it is believed about `Tailscale-User-Login`.
-    Unix(UnixListener),
-}
 
 /// Serves until `stop`; then lets what was begun end, for as long as `drain`.
 pub async fn serve(api: &Arc<Api>, doors: Vec<Door>, stop: &CancellationToken, drain: Duration) {

@@ -11,6 +11,7 @@ CREATE TABLE jobs (
     worker TEXT,
     lease_until BIGINT,
     lease_ms BIGINT,
+    ended_at BIGINT,
     submitted_by TEXT NOT NULL,
     idempotency_key TEXT,
     request_hash TEXT NOT NULL,
@@ -32,15 +33,15 @@ CREATE TABLE events (
 CREATE INDEX events_of ON events (job, n);
 
 CREATE TABLE workers (
-    name TEXT PRIMARY KEY,
+    name TEXT COLLATE "C" PRIMARY KEY,
     seen_at BIGINT NOT NULL,
     draining BIGINT NOT NULL DEFAULT 0,
     doc TEXT NOT NULL
 );
 
 CREATE TABLE tokens (
-    hash TEXT PRIMARY KEY,
-    name TEXT NOT NULL,
+    hash TEXT COLLATE "C" PRIMARY KEY,
+    name TEXT COLLATE "C" NOT NULL,
     expires_at BIGINT,
     doc TEXT NOT NULL
 );

@@ -11,6 +11,7 @@ CREATE TABLE jobs (
     worker TEXT,
     lease_until INTEGER,
     lease_ms INTEGER,
+    ended_at INTEGER,
     submitted_by TEXT NOT NULL,
     idempotency_key TEXT,
     request_hash TEXT NOT NULL,

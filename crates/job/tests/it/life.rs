@@ -153,6 +153,18 @@ fn only_of_a_job_that_runs_a_worker_has_anything_to_say() {
 }
 
 #[test]
+fn a_job_does_not_end_in_a_state_that_is_no_end() {
+    for status in [Status::Queued, Status::Running] {
+        let retry = Step::End { status, ending: ending(-1, None), retry: true };
+        for step in [end(status), retry] {
+            let told = check(3, &[claim(), step]);
+            assert!(told.contains("2s refused: a job that is running does not become "), "{told}");
+            assert!(told.contains("= running epoch 1 attempt 1 "), "{told}");
+        }
+    }
+}
+
+#[test]
 fn a_kind_is_written_as_it_is_called() {
     for kind in Kind::ALL {
         assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
@@ -160,7 +172,7 @@ fn a_kind_is_written_as_it_is_called() {
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
-    let statuses = [Status::Success, Status::Failure, Status::Error, Status::Timeout, Status::Cancelled];
+    let statuses = Status::ALL;
     prop_oneof![
         4 => Just(claim()),
         1 => Just(cancel()),
