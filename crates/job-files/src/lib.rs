@@ -44,6 +44,14 @@ impl Files {
         Self { here: Here::new(state) }
     }
 
+    /// Those of a directory that several machines share: not yet.
+    ///
+    /// # Errors
+    /// [`FilesError::Unavailable`].
+    pub fn open(url: &str, _state: &Path) -> Result<Self, FilesError> {
+        Err(FilesError::Unavailable(format!("{url} cannot be shared")))
+    }
+
     /// The files of an attempt, by path, without the runner's working files. None where there is no such attempt.
     ///
     /// # Errors
