@@ -6,15 +6,13 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use host::{Host as _, Local};
+use host::Local;
 use job::life::MAX_ATTEMPTS;
-use job::{Cancelled, Id, Job, Life, Request, Status};
-use job_store::{Filter, NewJob, Stopped, Submission};
-use outcome::Failure;
-use runner::{Asked, admit};
+use job::{Cancelled, Id, Job, Request, Status};
+use job_store::{Filter, Stopped, Submission};
+use runner::{Asked, Order};
 use runner_wire::{Events, JobView, Jobs, Submit, Submitted, Why};
-use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
+use serde::Deserialize;
 
 use crate::body::{Document, Words};
 use crate::principal::Principal;
@@ -50,15 +48,6 @@ fn submitted(job: &Job) -> Submitted {
     Submitted { job_id: job.job_id.clone(), artifact_dir: artifact_dir(job), status: job.life.status }
 }
 
-/// Everything about a job that makes it another.
-#[derive(Serialize)]
-struct Identity<'a> {
-    input: String,
-    max_attempts: u32,
-    priority: i32,
-    rerun_of: Option<&'a Id>,
-}
-
 /// Has a job admitted and kept.
 pub(crate) async fn accept(
     api: &Api,
@@ -74,29 +63,16 @@ pub(crate) async fn accept(
         return Err(Refused::bad("bad-idempotency-key", detail, "send another key, or none"));
     }
     let policy = api.policy().await?;
-    let names = Asked { job: asked.job_type, repo: asked.repo_name, sha: asked.sha, params: asked.params };
-    let admitted = admit(&policy, &names, asked.remote_url.as_deref())?;
-    let identity = Identity { input: admitted.input_hash(), max_attempts, priority, rerun_of: rerun_of.as_ref() };
-    let identity = serde_json::to_vec(&identity);
-    let identity = identity.map_err(|error| Failure::bug("request-hash", error.to_string(), "report this"))?;
-    let (host, now) = (Local::new(), api.store.now().await?);
-    let random = host.random(8).try_into().expect("as many bytes as were asked for");
-    let Asked { job, repo, sha, params } = names;
-    let running = api.store.running().await?;
-    let waiting = runner::limits(&policy).reason(&repo, &running);
-    let job = Job {
-        job_id: Id::new(now, random),
-        request: Request { job_type: job, repo_name: repo, sha, params },
+    let order = Order {
+        by: &who.name,
+        remote_url: asked.remote_url.as_deref(),
         priority,
-        submitted_by: who.name.clone(),
-        queued_at: now,
-        trace_id: host.random_hex(16),
+        max_attempts,
+        idempotency_key: asked.idempotency_key,
         rerun_of,
-        life: Life::new(now, max_attempts),
     };
-    let request_hash = Sha256::digest(identity).iter().map(|byte| format!("{byte:02x}")).collect();
-    let new = NewJob { job, idempotency_key: asked.idempotency_key, request_hash, waiting };
-    Ok(api.store.submit(&new).await?)
+    let asked = Asked { job: asked.job_type, repo: asked.repo_name, sha: asked.sha, params: asked.params };
+    Ok(runner::submit(&Local::new(), api.store.as_ref(), &policy, asked, order).await?)
 }
 
 fn within(name: &str, value: impl Into<i64>, least: i64, most: i64) -> Result<(), Refused> {

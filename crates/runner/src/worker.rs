@@ -18,9 +18,11 @@ use outcome::Failure;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::begun::time;
 use crate::carry::carry;
+use crate::clock;
 use crate::desk::sweep;
 use crate::limits::limits;
 use crate::seat::Seat;
@@ -80,7 +82,9 @@ impl Worker {
     pub async fn run(&self, stop: &CancellationToken) -> Result<(), Failure> {
         let release = CancellationToken::new();
         let mut jobs = JoinSet::new();
+        let clock = AbortOnDropHandle::new(tokio::spawn(clock::run(Arc::clone(&self.works), stop.clone())));
         let worked = self.work(&mut jobs, &release, stop).await;
+        drop(clock);
         if !jobs.is_empty() {
             tracing::info!(jobs = jobs.len(), "stops: waits for what runs");
             let done = timeout(self.works.grace, async { while jobs.join_next().await.is_some() {} });

@@ -36,6 +36,14 @@ pub enum WorktreeError {
         /// What was found instead.
         why: String,
     },
+    /// The remote has no such branch.
+    #[error("{url} has no branch {branch}")]
+    NoBranch {
+        /// The URL, escaped.
+        url: String,
+        /// The branch, escaped.
+        branch: String,
+    },
     /// The commit is there, and on no branch that jobs may use.
     #[error("commit {sha} is on no allowed branch of {url} ({branches})")]
     NotOnAllowedBranch {
@@ -183,6 +191,9 @@ impl From<WorktreeError> for Failure {
             }
             E::CommitUnknown { .. } => {
                 Self::refused("commit-unknown", reason, "push the commit to the remote, or name one that is there")
+            }
+            E::NoBranch { .. } => {
+                Self::refused("no-branch", reason, "push the branch to the remote, or name one that is there")
             }
             E::NotOnAllowedBranch { .. } => Self::refused(
                 "not-on-allowed-branch",

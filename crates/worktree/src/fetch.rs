@@ -7,12 +7,17 @@ use std::time::Duration;
 use host::{Cmd, Host, Output, Status, says_full};
 use review_bundle::{escape, escape_text};
 use rustix::fs::statvfs;
+use verdict::Oid;
 
 use crate::error::WorktreeError;
 use crate::known_hosts;
 
 /// How long a whole fetch may take.
 const TIME: Duration = Duration::from_secs(900);
+/// How long the answer to a question may take.
+const ANSWER_TIME: Duration = Duration::from_secs(60);
+/// The server's program is git's own, whatever a configuration calls it.
+const UPLOAD_PACK: &str = "--upload-pack=git-upload-pack";
 /// How long a connection may take, in seconds.
 const CONNECT_SECONDS: u32 = 20;
 
@@ -64,24 +69,62 @@ impl Remote<'_> {
 /// Brings all branches and tags of `remote` to the mirror in `dir`, and takes away those that the remote no longer has.
 /// `beside` is the path of files of ours for git and ssh.
 pub(crate) fn fetch(host: &dyn Host, remote: &Remote<'_>, dir: &Path, beside: &Path) -> Result<(), WorktreeError> {
+    const FETCH: [&str; 10] = [
+        "fetch",
+        "--quiet",
+        "--force",
+        "--prune",
+        "--no-tags",
+        "--no-write-fetch-head",
+        "--no-recurse-submodules",
+        "--no-auto-maintenance",
+        "--no-show-forced-updates",
+        UPLOAD_PACK,
+    ];
+    let cmd = contact(host, remote, dir, beside)?.timeout(TIME).args(FETCH);
+    let cmd = cmd.args(["--", remote.fetch, "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"]);
+    let output = host.run(&cmd)?;
+    if output.success() { Ok(()) } else { Err(explain(remote, dir, &output)) }
+}
+
+/// What a branch of `remote` holds now; `None` when it has no such branch. As [`fetch`], but nothing is brought.
+pub(crate) fn tip(
+    host: &dyn Host,
+    remote: &Remote<'_>,
+    dir: &Path,
+    beside: &Path,
+    branch: &str,
+) -> Result<Option<Oid>, WorktreeError> {
+    let name = format!("refs/heads/{branch}");
+    let cmd = contact(host, remote, dir, beside)?.timeout(ANSWER_TIME);
+    let output = host.run(&cmd.args(["ls-remote", "--quiet", "--refs", UPLOAD_PACK, "--", remote.fetch, &name]))?;
+    if !output.success() {
+        return Err(explain(remote, dir, &output));
+    }
+    let text = String::from_utf8_lossy(&output.stdout);
+    // The pattern also matches the end of longer names.
+    let id = text.lines().filter_map(|line| line.split_once('\t')).find(|(_, found)| *found == name);
+    let id = id.map(|(id, _)| id.parse().map_err(|_| explain(remote, dir, &output)));
+    id.transpose()
+}
+
+/// git, about to speak to `remote` and with nobody else.
+fn contact(host: &dyn Host, remote: &Remote<'_>, dir: &Path, beside: &Path) -> Result<Cmd, WorktreeError> {
     let protocol = remote.protocol()?;
-    let mut cmd = command(dir, protocol);
+    let cmd = command(dir, protocol);
     match protocol {
         "ssh" => {
             let known = beside.with_extension("known_hosts");
             host.write_atomic(&known, pinned(remote)?.as_bytes(), 0o600)?;
-            cmd = cmd.env("GIT_SSH_COMMAND", ssh(&known, remote.ssh_identity)).env("GIT_SSH_VARIANT", "ssh");
+            Ok(cmd.env("GIT_SSH_COMMAND", ssh(&known, remote.ssh_identity)).env("GIT_SSH_VARIANT", "ssh"))
         }
         "file" => {
             let config = beside.with_extension("gitconfig");
             host.write_atomic(&config, &safe_directory(remote.url), 0o600)?;
-            cmd = cmd.env("GIT_CONFIG_GLOBAL", config);
+            Ok(cmd.env("GIT_CONFIG_GLOBAL", config))
         }
-        _ => {}
+        _ => Ok(cmd),
     }
-    let cmd = cmd.args(["--", remote.fetch, "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"]);
-    let output = host.run(&cmd)?;
-    if output.success() { Ok(()) } else { Err(explain(remote, dir, &output)) }
 }
 
 fn command(dir: &Path, protocol: &str) -> Cmd {
@@ -102,19 +145,7 @@ fn command(dir: &Path, protocol: &str) -> Cmd {
         "gc.auto=0",
         "maintenance.auto=false",
     ];
-    let fetch = [
-        "fetch",
-        "--quiet",
-        "--force",
-        "--prune",
-        "--no-tags",
-        "--no-write-fetch-head",
-        "--no-recurse-submodules",
-        "--no-auto-maintenance",
-        "--no-show-forced-updates",
-        "--upload-pack=git-upload-pack",
-    ];
-    git(dir, &settings).inherit(&NETWORK).env("GIT_TERMINAL_PROMPT", "0").timeout(TIME).args(fetch)
+    git(dir, &settings).inherit(&NETWORK).env("GIT_TERMINAL_PROMPT", "0")
 }
 
 /// Git in a mirror, with no configuration but the mirror's and `settings`.

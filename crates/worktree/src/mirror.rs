@@ -12,7 +12,7 @@ use verdict::{Oid, Sha256};
 
 use crate::branch;
 use crate::error::WorktreeError;
-use crate::fetch::{Remote, fetch};
+use crate::fetch::{Remote, fetch, tip};
 use crate::lock::{Hold, Lock, Patience};
 use crate::pinned::{Admitted, Pinned};
 use crate::proof;
@@ -97,6 +97,21 @@ impl<'a> Mirrors<'a> {
             mirror_dir: place.dir,
             _in_use: in_use,
         })
+    }
+
+    /// What a branch of `remote` holds now, as the remote says: no commit is fetched.
+    ///
+    /// # Errors
+    /// [`WorktreeError::NoBranch`] when it has no such branch; those of git.
+    pub fn tip(&self, remote: &Remote<'_>, branch: &str) -> Result<Oid, WorktreeError> {
+        remote.protocol()?;
+        make_dir(&self.dir)?;
+        // git speaks for a repository; which hash function the remote has is not known yet, and does not matter.
+        let place = Place::of(&self.dir, name(remote.url, Format::Sha1));
+        let _in_use = Lock::wait(&place.in_use, Hold::Shared, &self.patience)?;
+        self.prepare(remote, Format::Sha1, &place)?;
+        let tip = tip(self.host, remote, &place.dir, &place.dir, branch)?;
+        tip.ok_or_else(|| WorktreeError::NoBranch { url: remote.shown(), branch: escape(branch.as_bytes()) })
     }
 
     fn prepare(&self, remote: &Remote<'_>, format: Format, place: &Place) -> Result<(), WorktreeError> {

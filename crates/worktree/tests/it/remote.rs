@@ -95,3 +95,23 @@ fn j05_a_server_does_not_send_the_fetch_to_another_one() {
     other.set_nonblocking(true).unwrap();
     assert_eq!(other.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "the other server was asked");
 }
+
+#[test]
+fn a_branch_is_asked_for_by_its_whole_name_and_nothing_is_fetched() {
+    let lab = Lab::new();
+    let url = lab.url();
+    let remote = Remote { url: &url, fetch: &url, ssh_host_keys: &[], ssh_identity: None };
+    let tip = |branch: &str| Mirrors::open(&lab.host, &lab.state(), Patience::default()).unwrap().tip(&remote, branch);
+    let sha = lab.f.id("HEAD");
+    assert_eq!(tip("main").unwrap(), sha);
+    assert!(!lab.mirror().join("refs/heads/main").exists(), "the mirror has it");
+    for none in ["ain", "refs/heads/main", "mai*", "--upload-pack=id"] {
+        assert_eq!(class(tip(none).unwrap_err()), "no-branch 1", "{none}");
+    }
+    drop(lab.provide(&sha).unwrap());
+    assert_eq!(tip("main").unwrap(), sha);
+    let nowhere = format!("{url}/nothing");
+    let remote = Remote { url: &nowhere, fetch: &nowhere, ssh_host_keys: &[], ssh_identity: None };
+    let failed = Mirrors::open(&lab.host, &lab.state(), Patience::default()).unwrap().tip(&remote, "main");
+    assert_eq!(class(failed.unwrap_err()), "remote-unreachable 4");
+}
