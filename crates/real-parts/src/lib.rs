@@ -1,0 +1,26 @@
+//! Real servers for tests, on Linux: each in a temporary directory of its own, as many at once as tests want.
+//!
+//! `cargo xtask setup` installs their programs. A [`Postgres`] or [`S3`] can be killed with everything it was doing and
+//! started again on what it had written by then: what the real world does and a stand-in never would. A [`Network`]
+//! has hosts for programs that are to meet as machines do.
+//!
+//! **Invariant:** no process of a server outlives its value, nor the process that started it, however that ends.
+//! **Invariant:** nobody but the user of the tests and the server's own reaches its files and its socket.
+//! **Invariant:** a server speaks to nobody outside of this machine.
+#![cfg(target_os = "linux")]
+#![allow(clippy::disallowed_methods, reason = "servers for tests: they are a part of the machine that tests run on")]
+
+mod account;
+mod broken;
+mod door;
+mod network;
+mod postgres;
+mod s3;
+mod server;
+mod target;
+mod template;
+
+pub use broken::Broken;
+pub use network::{Host, Network};
+pub use postgres::{Builder, Postgres};
+pub use s3::S3;

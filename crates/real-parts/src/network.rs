@@ -1,0 +1,134 @@
+//! Hosts of a test, each with a network of its own, and the switch between them.
+//!
+//! A network namespace is there as long as a process is in it or holds it open. These are held by the test's own
+//! process, so that there is nothing to remove.
+//!
+//! **Invariant:** the hosts reach each other and nothing else, whatever else goes on in the machine.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::net::Ipv4Addr;
+use std::os::fd::AsRawFd as _;
+use std::process::{self, Command};
+use std::sync::Arc;
+use std::thread;
+
+use nix::sched::{CloneFlags, unshare};
+
+use crate::broken::{Broken, Trying as _, run};
+
+/// What a network is made by, as the kernel numbers it.
+const RIGHTS: [(u32, &str); 2] = [(21, "CAP_SYS_ADMIN"), (12, "CAP_NET_ADMIN")];
+
+/// Hosts that are connected by Ethernet.
+///
+/// ```no_run
+/// let network = real_parts::Network::of(2).unwrap();
+/// let [one, other] = network.hosts() else { unreachable!("two were asked for") };
+/// one.command("ping").arg("-c1").arg(other.address().to_string()).status().unwrap();
+/// ```
+#[derive(Debug)]
+pub struct Network {
+    hosts: Vec<Host>,
+    // Dropped with its ports, and with them the other ends.
+    _switch: Namespace,
+}
+
+/// One host. It goes on as long as one of its clones or a process on it does.
+#[derive(Debug, Clone)]
+pub struct Host {
+    namespace: Namespace,
+    address: Ipv4Addr,
+}
+
+#[derive(Debug, Clone)]
+struct Namespace(Arc<File>);
+
+impl Network {
+    /// Makes `count` hosts with the addresses 10.0.0.1, 10.0.0.2 and so on, each on a device `eth0`. Every network has
+    /// the same addresses and none has another's.
+    ///
+    /// # Errors
+    /// When a capability, `ip` or a part of the kernel is missing, with its name.
+    pub fn of(count: u8) -> Result<Self, Broken> {
+        let switch = Namespace::new()?;
+        switch.ip(&["link", "add", "name", "switch", "up", "type", "bridge"])?;
+        let hosts = (1..=count).map(|number| Host::plugged(&switch, number)).collect::<Result<_, _>>()?;
+        Ok(Self { hosts, _switch: switch })
+    }
+
+    /// The hosts, by address.
+    pub fn hosts(&self) -> &[Host] {
+        &self.hosts
+    }
+}
+
+impl Host {
+    fn plugged(switch: &Namespace, number: u8) -> Result<Self, Broken> {
+        let namespace = Namespace::new()?;
+        let address = Ipv4Addr::new(10, 0, 0, number);
+        let (port, path) = (format!("port{number}"), namespace.path());
+        switch.ip(&["link", "add", "name", &port, "type", "veth", "peer", "name", "eth0", "netns", &path])?;
+        switch.ip(&["link", "set", "dev", &port, "master", "switch", "up"])?;
+        namespace.ip(&["link", "set", "dev", "lo", "up"])?;
+        namespace.ip(&["address", "add", &format!("{address}/24"), "dev", "eth0"])?;
+        namespace.ip(&["link", "set", "dev", "eth0", "up"])?;
+        Ok(Self { namespace, address })
+    }
+
+    /// Where the other hosts reach it.
+    pub fn address(&self) -> Ipv4Addr {
+        self.address
+    }
+
+    /// A program on this host, as root. One that is to run as another user has to become it by itself, for instance by
+    /// `setpriv`: only root gets here. Ending the child ends the program.
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        self.namespace.command(program)
+    }
+}
+
+impl Namespace {
+    /// A thread makes it, since it is the thread that is in it from then on.
+    fn new() -> Result<Self, Broken> {
+        let enter = || -> Result<File, Broken> {
+            unshare(CloneFlags::CLONE_NEWNET).map_err(|error| refused(&error.to_string()))?;
+            File::open("/proc/thread-self/ns/net").trying("hold a network namespace")
+        };
+        let held = thread::spawn(enter).join().map_err(|_| Broken::new("make a network namespace: a panic"))?;
+        Ok(Self(Arc::new(held?)))
+    }
+
+    /// Good for every process as long as this one holds it.
+    fn path(&self) -> String {
+        format!("/proc/{}/fd/{}", process::id(), self.0.as_raw_fd())
+    }
+
+    fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new("nsenter");
+        command.arg(format!("--net={}", self.path())).arg("--").arg(program);
+        command
+    }
+
+    fn ip(&self, args: &[&str]) -> Result<(), Broken> {
+        run(self.command("ip").args(args)).map(drop).map_err(|error| refused(&error.to_string()))
+    }
+}
+
+/// Names what is missing.
+fn refused(error: &str) -> Broken {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let lacking: Vec<&str> = RIGHTS.iter().filter(|(bit, _)| !has(&status, *bit)).map(|(_, name)| *name).collect();
+    let next = if lacking.is_empty() {
+        "it takes iproute2 (cargo xtask setup), and veth and bridge in the kernel".into()
+    } else {
+        format!("this process lacks {}: run it as root, in a container that was given them", lacking.join(" and "))
+    };
+    Broken::new(format!("no network for a test: {error}; {next}"))
+}
+
+/// Whether a capability is in force, by a process's status.
+fn has(status: &str, bit: u32) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask >> bit & 1 == 1)
+}
