@@ -63,6 +63,9 @@ impl Files {
     /// Those that are at `file:///DIR` or, with the feature `s3`, at `s3://BUCKET/PREFIX`. A worker sends them there from
     /// its state directory. Credentials and endpoint of S3 are those of the environment, `AWS_...`.
     ///
+    /// Who may enter the directory may read the files. A bucket needs a rule that removes uploads that were never
+    /// completed: those of a worker that died.
+    ///
     /// # Errors
     /// [`FilesError::Url`]; [`FilesError::Unavailable`] when there is no such directory.
     pub fn open(url: &str, state: &Path) -> Result<Self, FilesError> {

@@ -45,6 +45,8 @@ fn s3(bucket: &str, vars: Vars) -> Result<Arc<dyn ObjectStore>, FilesError> {
     use object_store::RetryConfig;
     use object_store::aws::AmazonS3Builder;
 
+    // Another part of the program may have chosen one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     // Who waits longer does so on his own account: a worker for minutes, a reader not at all.
     let retry = RetryConfig { max_retries: 3, retry_timeout: Duration::from_secs(15), ..RetryConfig::default() };
     let known = vars.into_iter().filter_map(|(name, value)| Some((name.to_ascii_lowercase().parse().ok()?, value)));

@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::path::Path;
 
 use job_files::{Files, FilesError};
@@ -184,6 +185,24 @@ async fn no_error_tells_a_secret() {
     Unavailable("the store answers 403") files-unavailable: the files of jobs cannot be reached: the store answers 403
     next: see whether the place of the files can be reached and may be used; then try again
     "#);
+}
+
+#[tokio::test]
+async fn an_https_endpoint_is_spoken_to_in_tls() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("https://{}", listener.local_addr().unwrap());
+    let heard = std::thread::spawn(move || {
+        let mut first = [0];
+        listener.accept().unwrap().0.read_exact(&mut first).unwrap();
+        first
+    });
+    let vars = [("AWS_ENDPOINT", &*endpoint), ("AWS_ACCESS_KEY_ID", "x"), ("AWS_SECRET_ACCESS_KEY", "x")];
+    let vars = vars.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    let files = Files::open_with("s3://bucket", Path::new("/state"), vars).unwrap();
+    let id = "20260131T235959123Z-0123456789abcdef".parse().unwrap();
+    assert!(matches!(files.size(&id, EPOCH, "x").await, Err(FilesError::Unavailable(_))));
+    // A record of a handshake.
+    assert_eq!(heard.join().unwrap(), [22]);
 }
 
 #[tokio::test]
