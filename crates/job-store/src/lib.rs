@@ -172,7 +172,8 @@ pub trait Store: Send + Sync {
     /// Renews the lease of a job that is run.
     async fn beat(&self, id: &Id, epoch: u32) -> Result<Beat, StoreError>;
 
-    /// Says how a job ended, or that it is to be tried again. `None` when it was not the worker's to say.
+    /// Says how a job ended, or that it is to be tried again. `None` when it was not the worker's to say, and when it was
+    /// said before: whoever was not answered the first time looks whether the job ended in this epoch.
     async fn end(
         &self,
         id: &Id,
