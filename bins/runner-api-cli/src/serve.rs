@@ -40,7 +40,7 @@ async fn serve(args: &Serve, slots: u32, common: &Common, cx: &Context) -> Resul
         None => Ok(Files::local(&site.state)),
     };
     let doors = doors(args)?;
-    let settings = runner_api::Settings { rate: args.rate, ..runner_api::Settings::default() };
+    let settings = runner_api::Settings::at_rate(args.rate);
     let people = people(&site, cx)?;
     let api = Arc::new(Api::new(Arc::clone(&store), files()?, site.clone(), people, settings, stop.clone()));
     let worker = if args.with_worker {
