@@ -16,7 +16,7 @@ use job_store::{Beat, Store, StoreError};
 use outcome::{Exit, Failure};
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::attempt::Attempt;
@@ -138,15 +138,16 @@ fn run(works: &Works, job: &Job, cancel: &Cancel) -> Result<Finished, Failure> {
     runner.attempt(&asked, &attempt, &job.trace_id)
 }
 
-/// Tells the queue something, again and again while it does not answer. A worker that stops tries a few times.
+/// Tells the queue something, again and again while it does not answer. A worker that stops is less patient.
 async fn tell<F>(release: &CancellationToken, say: impl Fn() -> F) -> Result<Option<Job>, StoreError>
 where
     F: Future<Output = Result<Option<Job>, StoreError>>,
 {
-    let waits = ExponentialBuilder::default().with_max_delay(LONGEST_WAIT).with_jitter();
-    let waits = if release.is_cancelled() { waits } else { waits.without_max_times() };
+    let began = Instant::now();
+    let waits = ExponentialBuilder::default().with_max_delay(LONGEST_WAIT).with_jitter().without_max_times();
     let passes = |error: &StoreError| matches!(error, StoreError::Unavailable(_) | StoreError::Full(_));
-    say.retry(waits).when(passes).await
+    let waits_for = |error: &StoreError| passes(error) && (!release.is_cancelled() || began.elapsed() < LONGEST_WAIT);
+    say.retry(waits).when(waits_for).await
 }
 
 /// Keeps the lease of a job.
@@ -176,16 +177,17 @@ impl<'a> Watching<'a> {
     /// Renews the lease. Says why the job is to be stopped, if it is.
     async fn look(&mut self, job: &Job) -> Option<Stopped> {
         let asked = Instant::now();
-        match self.store.beat(&job.job_id, job.life.epoch).await {
-            Ok(Beat::Yours { cancel }) => {
+        let end = self.heard + self.store.lease();
+        match timeout_at(end, self.store.beat(&job.job_id, job.life.epoch)).await {
+            Ok(Ok(Beat::Yours { cancel })) => {
                 self.heard = asked;
                 cancel.map(|_| Stopped::Cancelled)
             }
-            Ok(Beat::Lost) => Some(Stopped::Lost),
-            Err(error) => {
+            // When nothing was heard for a lease, another may have it from now on.
+            Ok(Ok(Beat::Lost)) | Err(_) => Some(Stopped::Lost),
+            Ok(Err(error)) => {
                 tracing::warn!(job = %job.job_id, %error, "the lease was not renewed");
-                // Another may have it from now on.
-                (asked.duration_since(self.heard) >= self.store.lease()).then_some(Stopped::Lost)
+                None
             }
         }
     }
