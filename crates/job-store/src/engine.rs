@@ -389,9 +389,9 @@ impl Store for Engine {
     }
 
     async fn ended(&self, before: Time) -> Result<Vec<Id>, StoreError> {
-        let ended = "SELECT id FROM jobs WHERE id < $1 AND status NOT IN ('queued', 'running') ORDER BY id";
-        let rows = sqlx::query(ended).bind(String::from(Id::new(before, [0; 8]))).fetch_all(&self.read).await?;
-        ids(&rows)
+        let ended = "SELECT id FROM jobs WHERE id < $1 AND ended_at < $2 ORDER BY id";
+        let ended = sqlx::query(ended).bind(String::from(Id::new(before, [0; 8]))).bind(before.as_millis());
+        ids(&ended.fetch_all(&self.read).await?)
     }
 
     async fn prune(&self, before: Time) -> Result<u64, StoreError> {

@@ -237,7 +237,7 @@ pub trait Store: Send + Sync {
     /// Removes the tokens of this name. Says how many there were.
     async fn remove_tokens(&self, name: &str) -> Result<u64, StoreError>;
 
-    /// Jobs that were submitted before then and ended.
+    /// Jobs that ended before then: those that [`Store::prune`] removes, the oldest first.
     async fn ended(&self, before: Time) -> Result<Vec<Id>, StoreError>;
 
     /// Removes jobs that ended before then, with their timelines, and what else is of no use. Says how many jobs.
