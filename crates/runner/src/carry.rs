@@ -14,7 +14,7 @@ use job_store::{Beat, Store, StoreError};
 use outcome::{Exit, Failure};
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::attempt::Attempt;
@@ -61,20 +61,21 @@ pub(crate) async fn carry(works: Arc<Works>, job: Job, release: CancellationToke
         }
     };
     let result = result.unwrap_or_else(|panicked| Err(Failure::bug("panic", panicked.to_string(), "report this")));
-    let said = Said::of(&result);
+    let (said, lease) = (Said::of(&result), works.store.lease());
     if stopped == Some(Stopped::Lost) {
         tracing::warn!(job = %id, epoch, "was given to another worker: what came of it is left out");
         return;
     }
     let told = if stopped == Some(Stopped::Released) && said.status == Status::Cancelled {
-        tell(&release, || works.store.release(&id, epoch, "it stops")).await
+        tell(lease, &release, || works.store.release(&id, epoch, "it stops")).await
     } else {
-        tell(&release, || works.store.end(&id, epoch, said.status, &said.ending, said.retry)).await
+        tell(lease, &release, || works.store.end(&id, epoch, said.status, &said.ending, said.retry)).await
     };
     match told {
-        Ok(Some(job)) => tracing::info!(job = %id, epoch, status = job.life.status.as_str(), "told"),
-        Ok(None) => tracing::warn!(job = %id, epoch, "was given to another worker: what came of it is left out"),
-        Err(error) => tracing::error!(job = %id, epoch, %error, "the queue was not told: the job will be begun again"),
+        Some(Ok(Some(job))) => tracing::info!(job = %id, epoch, status = job.life.status.as_str(), "told"),
+        Some(Ok(None)) => tracing::warn!(job = %id, epoch, "was given to another worker: what came of it is left out"),
+        Some(Err(error)) => tracing::error!(job = %id, epoch, %error, "the queue was not told"),
+        None => tracing::error!(job = %id, epoch, "the queue was not told: the job will be begun again"),
     }
 }
 
@@ -99,15 +100,26 @@ fn run(works: &Works, job: &Job, cancel: &Cancel) -> Result<Finished, Failure> {
     runner.attempt(&asked, &attempt, &job.trace_id)
 }
 
-/// Tells the queue something, again and again while it does not answer. A worker that stops tries a few times.
-async fn tell<F>(release: &CancellationToken, say: impl Fn() -> F) -> Result<Option<Job>, StoreError>
+/// Tells the queue something, again and again while it does not answer. A worker that stops does so for as long as the
+/// job may be its own: `None` when it was not heard.
+async fn tell<F>(
+    lease: Duration,
+    release: &CancellationToken,
+    say: impl Fn() -> F,
+) -> Option<Result<Option<Job>, StoreError>>
 where
     F: Future<Output = Result<Option<Job>, StoreError>>,
 {
     let waits = ExponentialBuilder::default().with_max_delay(LONGEST_WAIT).with_jitter();
-    let waits = if release.is_cancelled() { waits } else { waits.without_max_times() };
     let passes = |error: &StoreError| matches!(error, StoreError::Unavailable(_) | StoreError::Full(_));
-    say.retry(waits).when(passes).await
+    let enough = async {
+        release.cancelled().await;
+        sleep(lease).await;
+    };
+    tokio::select! {
+        told = say.retry(waits.without_max_times()).when(passes) => Some(told),
+        () = enough => None,
+    }
 }
 
 /// Keeps the lease of a job.
@@ -137,16 +149,18 @@ impl<'a> Watching<'a> {
     /// Renews the lease. Says why the job is to be stopped, if it is.
     async fn look(&mut self, job: &Job) -> Option<Stopped> {
         let asked = Instant::now();
-        match self.store.beat(&job.job_id, job.life.epoch).await {
-            Ok(Beat::Yours { cancel }) => {
+        // Another may have it from then on. A worker that was stopped until after that asks all the same.
+        let over = self.heard + self.store.lease();
+        let patience = over.max(asked + self.store.lease() / 3);
+        match timeout_at(patience, self.store.beat(&job.job_id, job.life.epoch)).await {
+            Ok(Ok(Beat::Yours { cancel })) => {
                 self.heard = asked;
                 cancel.map(|_| Stopped::Cancelled)
             }
-            Ok(Beat::Lost) => Some(Stopped::Lost),
-            Err(error) => {
+            Ok(Ok(Beat::Lost)) | Err(_) => Some(Stopped::Lost),
+            Ok(Err(error)) => {
                 tracing::warn!(job = %job.job_id, %error, "the lease was not renewed");
-                // Another may have it from now on.
-                (asked.duration_since(self.heard) >= self.store.lease()).then_some(Stopped::Lost)
+                (asked >= over).then_some(Stopped::Lost)
             }
         }
     }
