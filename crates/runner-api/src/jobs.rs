@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use host::Local;
 use job::life::MAX_ATTEMPTS;
@@ -14,7 +14,7 @@ use runner::{Asked, Order};
 use runner_wire::{Events, JobView, Jobs, Submit, Submitted, Why};
 use serde::Deserialize;
 
-use crate::body::{Document, Words};
+use crate::body::{Document, Path, Words};
 use crate::principal::Principal;
 use crate::problem::Refused;
 use crate::service::Api;

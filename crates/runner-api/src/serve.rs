@@ -50,9 +50,9 @@ async fn welcome<L: Listener>(mut listener: L, router: Router, stop: Cancellatio
     let mut connections = JoinSet::new();
     while !stop.is_cancelled() {
         // Who waits outside is not forgotten: the system keeps them in its queue.
-        let Ok(permit) = Arc::clone(&room).acquire_owned().await else { break };
+        let next = async { (Arc::clone(&room).acquire_owned().await, listener.accept().await) };
         tokio::select! {
-            (stream, _) = listener.accept() => {
+            (permit, (stream, _)) = next => {
                 let (router, stop) = (router.clone(), stop.clone());
                 connections.spawn(async move {
                     connection(stream, router, &stop).await;

@@ -16,7 +16,7 @@ use job_store::{Beat, Store, StoreError};
 use outcome::{Exit, Failure};
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::attempt::Attempt;
@@ -64,20 +64,21 @@ pub(crate) async fn carry(works: Arc<Works>, job: Job, release: CancellationToke
             cancel.cancel();
         }
     };
-    let said = Said::of(&result);
+    let (said, lease) = (Said::of(&result), works.store.lease());
     if stopped == Some(Stopped::Lost) {
         tracing::warn!(job = %id, epoch, "was given to another worker: what came of it is left out");
         return;
     }
     let told = if stopped == Some(Stopped::Released) && said.status == Status::Cancelled {
-        tell(&release, || works.store.release(&id, epoch, "it stops")).await
+        tell(lease, &release, || works.store.release(&id, epoch, "it stops")).await
     } else {
-        tell(&release, || works.store.end(&id, epoch, said.status, &said.ending, said.retry)).await
+        tell(lease, &release, || works.store.end(&id, epoch, said.status, &said.ending, said.retry)).await
     };
     match told {
-        Ok(Some(job)) => tracing::info!(job = %id, epoch, status = job.life.status.as_str(), "told"),
-        Ok(None) => tracing::warn!(job = %id, epoch, "was given to another worker: what came of it is left out"),
-        Err(error) => tracing::error!(job = %id, epoch, %error, "the queue was not told: the job will be begun again"),
+        Some(Ok(Some(job))) => tracing::info!(job = %id, epoch, status = job.life.status.as_str(), "told"),
+        Some(Ok(None)) => tracing::warn!(job = %id, epoch, "was given to another worker: what came of it is left out"),
+        Some(Err(error)) => tracing::error!(job = %id, epoch, %error, "the queue was not told"),
+        None => tracing::error!(job = %id, epoch, "the queue was not told: the job will be begun again"),
     }
 }
 
@@ -138,16 +139,26 @@ fn run(works: &Works, job: &Job, cancel: &Cancel) -> Result<Finished, Failure> {
     runner.attempt(&asked, &attempt, &job.trace_id)
 }
 
-/// Tells the queue something, again and again while it does not answer. A worker that stops is less patient.
-async fn tell<F>(release: &CancellationToken, say: impl Fn() -> F) -> Result<Option<Job>, StoreError>
+/// Tells the queue something, again and again while it does not answer. A worker that stops does so for as long as the
+/// job may be its own: `None` when it was not heard.
+async fn tell<F>(
+    lease: Duration,
+    release: &CancellationToken,
+    say: impl Fn() -> F,
+) -> Option<Result<Option<Job>, StoreError>>
 where
     F: Future<Output = Result<Option<Job>, StoreError>>,
 {
-    let began = Instant::now();
-    let waits = ExponentialBuilder::default().with_max_delay(LONGEST_WAIT).with_jitter().without_max_times();
+    let waits = ExponentialBuilder::default().with_max_delay(LONGEST_WAIT).with_jitter();
     let passes = |error: &StoreError| matches!(error, StoreError::Unavailable(_) | StoreError::Full(_));
-    let waits_for = |error: &StoreError| passes(error) && (!release.is_cancelled() || began.elapsed() < LONGEST_WAIT);
-    say.retry(waits).when(waits_for).await
+    let enough = async {
+        release.cancelled().await;
+        sleep(lease).await;
+    };
+    tokio::select! {
+        told = say.retry(waits.without_max_times()).when(passes) => Some(told),
+        () = enough => None,
+    }
 }
 
 /// Keeps the lease of a job.
@@ -177,17 +188,18 @@ impl<'a> Watching<'a> {
     /// Renews the lease. Says why the job is to be stopped, if it is.
     async fn look(&mut self, job: &Job) -> Option<Stopped> {
         let asked = Instant::now();
-        let end = self.heard + self.store.lease();
-        match timeout_at(end, self.store.beat(&job.job_id, job.life.epoch)).await {
+        // Another may have it from then on. A worker that was stopped until after that asks all the same.
+        let over = self.heard + self.store.lease();
+        let patience = over.max(asked + self.store.lease() / 3);
+        match timeout_at(patience, self.store.beat(&job.job_id, job.life.epoch)).await {
             Ok(Ok(Beat::Yours { cancel })) => {
                 self.heard = asked;
                 cancel.map(|_| Stopped::Cancelled)
             }
-            // When nothing was heard for a lease, another may have it from now on.
             Ok(Ok(Beat::Lost)) | Err(_) => Some(Stopped::Lost),
             Ok(Err(error)) => {
                 tracing::warn!(job = %job.job_id, %error, "the lease was not renewed");
-                None
+                (asked >= over).then_some(Stopped::Lost)
             }
         }
     }
@@ -252,7 +264,7 @@ mod tests {
         let ((_state, shared, files), id) = (gone(), ID.parse().unwrap());
         let release = CancellationToken::new();
         let back = async {
-            tokio::time::sleep(KEEPING / 2).await;
+            sleep(KEEPING / 2).await;
             fs::remove_file(shared.path()).unwrap();
             fs::create_dir(shared.path()).unwrap();
         };

@@ -96,7 +96,7 @@ impl Worker {
             }
         }
         // It is forgotten after a while all the same.
-        let _ = self.works.store.part(&self.seat.name).await;
+        let _ = timeout(self.works.store.lease(), self.works.store.part(&self.seat.name)).await;
         worked
     }
 
@@ -193,13 +193,15 @@ pub fn slots(wanted: Option<NonZeroU32>) -> u32 {
     wanted.map(NonZeroU32::get).or_else(processors).unwrap_or(1)
 }
 
-/// The queue at `url`, or the one in the state directory.
+/// The queue at `url`, or the one in the state directory. A job is another's when nothing was heard of its worker for `lease`;
+/// all programs of a queue have the same.
 ///
 /// # Errors
 /// Those of the store.
-pub async fn queue(url: Option<&str>, site: &Site) -> Result<Arc<dyn Store>, Failure> {
+pub async fn queue(url: Option<&str>, site: &Site, lease: Duration) -> Result<Arc<dyn Store>, Failure> {
     let own = format!("sqlite:{}", site.state.join("queue.db").display());
-    Ok(job_store::open(url.unwrap_or(&own), job_store::Settings::default()).await?)
+    let settings = job_store::Settings { lease, ..job_store::Settings::default() };
+    Ok(job_store::open(url.unwrap_or(&own), settings).await?)
 }
 
 /// The running program, also where another was put in its place meanwhile: what becomes the init of a sandbox.
