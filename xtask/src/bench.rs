@@ -5,6 +5,8 @@
 mod pair;
 mod run;
 mod scene;
+#[cfg(target_os = "linux")]
+mod service;
 mod table;
 mod worktree;
 
@@ -29,6 +31,9 @@ enum Subject {
     Ship(Measuring),
     /// Whole jobs against worktrees that git makes, the sandbox against bubblewrap; needs root
     Worktree(worktree::Arguments),
+    /// The runner as a service: submits, starts, throughput, memory, a long queue, a long log; on SQLite and PostgreSQL
+    #[cfg(target_os = "linux")]
+    Service(service::Arguments),
     /// Runs a program and prints what it and its children took: the peak in KiB, processors in microseconds
     #[command(hide = true)]
     Peak {
@@ -60,6 +65,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         Subject::Peak { argv } => run::peak(argv),
         Subject::Ship(measuring) => ship(&Workshop::open()?, measuring),
         Subject::Worktree(arguments) => worktree::run(&Workshop::open()?, arguments),
+        #[cfg(target_os = "linux")]
+        Subject::Service(arguments) => service::run(&Workshop::open()?, arguments),
     }
 }
 

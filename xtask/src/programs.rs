@@ -56,9 +56,17 @@ pub(crate) fn install_hooks(workshop: &Workshop, passed: &Passed) -> Result<(), 
 /// # Errors
 /// When cargo cannot install one.
 pub(crate) fn install(workshop: &Workshop, arguments: &Install) -> Result<(), Failure> {
+    install_each(workshop, arguments, packages(workshop))
+}
+
+fn install_each<'a>(
+    workshop: &Workshop,
+    arguments: &Install,
+    mut packages: impl Iterator<Item = (&'a Package, &'a Utf8Path)>,
+) -> Result<(), Failure> {
     // With a target named, the flags are for the programs alone: a procedural macro cannot be linked statically.
     let flags = [&*std::env::var("RUSTFLAGS").unwrap_or_default(), "-C target-feature=+crt-static"].join(" ");
-    packages(workshop).try_for_each(|(package, dir)| {
+    packages.try_for_each(|(package, dir)| {
         let root = arguments.root.iter().flat_map(|root| [OsStr::new("--root"), root.as_os_str()]);
         println!("installing {}", package.name);
         workshop
@@ -90,9 +98,22 @@ impl Installed {
     /// # Errors
     /// As [`install`].
     pub(crate) fn build(workshop: &Workshop) -> Result<Self, Failure> {
+        Self::those(workshop, |_| true)
+    }
+
+    /// Builds and installs those of some packages.
+    ///
+    /// # Errors
+    /// As [`install`].
+    pub(crate) fn some(workshop: &Workshop, names: &[&str]) -> Result<Self, Failure> {
+        Self::those(workshop, |package| names.contains(&package.name.as_str()))
+    }
+
+    fn those(workshop: &Workshop, wanted: impl Fn(&Package) -> bool) -> Result<Self, Failure> {
         let root = workshop.target("installed");
-        install(workshop, &Install { root: Some(root.clone()) })?;
-        let targets = packages(workshop).flat_map(|(package, _)| package.targets.iter().filter(|it| it.is_bin()));
+        let packages = || packages(workshop).filter(|(package, _)| wanted(package));
+        install_each(workshop, &Install { root: Some(root.clone()) }, packages())?;
+        let targets = packages().flat_map(|(package, _)| package.targets.iter().filter(|it| it.is_bin()));
         Ok(Self { root, names: targets.map(|target| target.name.clone()).collect() })
     }
 
@@ -103,7 +124,12 @@ impl Installed {
 
     /// Where one is.
     pub(crate) fn program(&self, name: &str) -> PathBuf {
-        self.root.join("bin").join(name)
+        self.dir().join(name)
+    }
+
+    /// Where they all are.
+    pub(crate) fn dir(&self) -> PathBuf {
+        self.root.join("bin")
     }
 
     /// Starts each where there is no other file, and so no library.

@@ -40,12 +40,12 @@ impl Account {
         self.other.as_ref().map_or(geteuid(), |user| user.uid).as_raw()
     }
 
-    /// A new directory for this user alone, and for root.
+    /// A new directory for this user alone, and for root: below `base`, or where there is room.
     ///
     /// # Errors
     /// When there is no room for files.
-    pub(crate) fn place(&self) -> Result<Place, Broken> {
-        let place = Place::new()?;
+    pub(crate) fn place(&self, base: Option<&Path>) -> Result<Place, Broken> {
+        let place = base.map_or_else(Place::new, Place::below)?;
         if let Some(user) = &self.other {
             chown(place.path(), Some(user.uid.as_raw()), Some(user.gid.as_raw())).trying("give the directory away")?;
         }

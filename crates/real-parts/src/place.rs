@@ -30,9 +30,14 @@ impl Place {
     /// # Errors
     /// When there is no room for files.
     pub(crate) fn new() -> Result<Self, Broken> {
-        let base = base();
-        sweep(&base);
-        let dir = tempfile::Builder::new().prefix(PREFIX).tempdir_in(&base).trying("make a temporary directory")?;
+        Self::below(&base())
+    }
+
+    /// # Errors
+    /// As [`Place::new`].
+    pub(crate) fn below(base: &Path) -> Result<Self, Broken> {
+        sweep(base);
+        let dir = tempfile::Builder::new().prefix(PREFIX).tempdir_in(base).trying("make a temporary directory")?;
         let held = File::open(dir.path()).trying("hold a temporary directory")?;
         held.lock().trying("hold a temporary directory")?;
         Ok(Self { dir, _held: held })

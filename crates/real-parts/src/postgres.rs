@@ -46,6 +46,7 @@ pub struct Postgres {
 pub struct Builder {
     tcp: Option<SocketAddr>,
     host: Option<Host>,
+    below: Option<PathBuf>,
 }
 
 impl Builder {
@@ -63,6 +64,13 @@ impl Builder {
         self.tcp((host.address(), PORT).into())
     }
 
+    /// Keeps its files in a directory that it makes there, whose disk is meant, and not in memory.
+    #[must_use]
+    pub fn below(mut self, dir: &Path) -> Self {
+        self.below = Some(dir.to_owned());
+        self
+    }
+
     /// Starts the server and waits until it accepts connections.
     ///
     /// # Errors
@@ -70,7 +78,7 @@ impl Builder {
     pub fn start(self) -> Result<Postgres, Broken> {
         let programs = newest(Path::new(VERSIONS))?;
         let account = Account::find()?;
-        let place = account.place()?;
+        let place = account.place(self.below.as_deref())?;
         template::copy(&programs, &account, place.path(), &place.path().join("data"))?;
         let settings = self.settings(place.path());
         let server = serve(&programs, &account, self.host.as_ref(), place.path(), &settings)?;

@@ -67,7 +67,7 @@ impl S3 {
             return Err(Broken::new(format!("there is no S3 server at {}: cargo xtask setup", program.display())));
         }
         let account = Account::find()?;
-        let place = account.place()?;
+        let place = account.place(None)?;
         fs::write(place.path().join("identities.json"), IDENTITIES).trying("identities.json")?;
         let server = serve(&program, &account, place.path())?;
         let door = Door::open(socket(place.path())).trying("listen on loopback")?;
