@@ -5,7 +5,7 @@
 
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
@@ -49,6 +49,8 @@ pub struct Worker {
     works: Arc<Works>,
     seat: Seat,
     started_at: Time,
+    /// Why the allowlists could not be read when that was last tried.
+    told: Mutex<Option<String>>,
 }
 
 impl Worker {
@@ -65,7 +67,7 @@ impl Worker {
         for job in works.store.bury(&seat.name).await? {
             tracing::warn!(job = %job.job_id, status = job.life.status.as_str(), "was left behind by an earlier worker");
         }
-        Ok(Self { works: Arc::new(Works { site, ..works }), seat, started_at: time(&host)? })
+        Ok(Self { works: Arc::new(Works { site, ..works }), seat, started_at: time(&host)?, told: Mutex::default() })
     }
 
     /// What it is called.
@@ -80,7 +82,11 @@ impl Worker {
     pub async fn run(&self, stop: &CancellationToken) -> Result<(), Failure> {
         let release = CancellationToken::new();
         let mut jobs = JoinSet::new();
-        let worked = self.work(&mut jobs, &release, stop).await;
+        let worked = tokio::select! {
+            worked = self.work(&mut jobs, &release, stop) => worked,
+            // A queue that never answers is not waited for: what it gives now is given to another.
+            () = lasting(stop, self.works.store.lease()) => Ok(()),
+        };
         if !jobs.is_empty() {
             tracing::info!(jobs = jobs.len(), "stops: waits for what runs");
             let done = timeout(self.works.grace, async { while jobs.join_next().await.is_some() {} });
@@ -154,8 +160,23 @@ impl Worker {
 
     fn policy(&self) -> Option<Policy> {
         let policy = self.works.site.policy(&Local::new());
-        policy.inspect_err(|failure| tracing::error!(class = %failure.class, "takes no job: {}", failure.reason)).ok()
+        let why = policy.as_ref().err().map(|failure| failure.reason.clone());
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        // It is looked several times a second: told is what is new.
+        if let Err(failure) = &policy
+            && *told != why
+        {
+            tracing::error!(class = %failure.class, "takes no job: {}", failure.reason);
+        }
+        *told = why;
+        policy.ok()
     }
+}
+
+/// Until it was cancelled for that long.
+pub(crate) async fn lasting(stop: &CancellationToken, time: Duration) {
+    stop.cancelled().await;
+    sleep(time).await;
 }
 
 /// What passes by itself is told and waited for; a database of newer programs is not.
