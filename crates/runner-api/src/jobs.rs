@@ -37,9 +37,7 @@ pub(crate) async fn submit(
     who: Principal,
     Document(asked): Document<Submit>,
 ) -> Result<(StatusCode, Json<Submitted>), Refused> {
-    let submission = accept(&api, &who, asked, None).await?;
-    api.metrics.submitted();
-    let (status, job) = match submission {
+    let (status, job) = match accept(&api, &who, asked, None).await? {
         Submission::New(job) => (StatusCode::CREATED, job),
         Submission::Known(job) => (StatusCode::OK, job),
     };
@@ -96,7 +94,11 @@ pub(crate) async fn accept(
     };
     let request_hash = Sha256::digest(identity).iter().map(|byte| format!("{byte:02x}")).collect();
     let new = NewJob { job, idempotency_key: asked.idempotency_key, request_hash, waiting };
-    Ok(api.store.submit(&new).await?)
+    let submission = api.store.submit(&new).await?;
+    if matches!(submission, Submission::New(_)) {
+        api.metrics.submitted();
+    }
+    Ok(submission)
 }
 
 fn within(name: &str, value: impl Into<i64>, least: i64, most: i64) -> Result<(), Refused> {
