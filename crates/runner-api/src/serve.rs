@@ -20,8 +20,8 @@ use crate::principal::Transport;
 use crate::router::router;
 use crate::service::Api;
 
-/// Connections at one time, through each door.
-const CONNECTIONS: usize = 512;
+/// Connections at one time, through each door: both together leave room in the 1024 files that a process may usually open.
+const CONNECTIONS: usize = 384;
 /// How long a client may take for the head of a request, and may be idle between two.
 const HEAD: Duration = Duration::from_secs(30);
 /// The longest head of a request, in bytes.

@@ -16,12 +16,12 @@ use job_store::{Beat, Store, StoreError};
 use outcome::{Exit, Failure};
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout_at};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::attempt::Attempt;
 use crate::run::{Asked, Finished, Runner};
-use crate::worker::Works;
+use crate::worker::{Works, lasting};
 
 /// Longest time between two tries to tell the queue something.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
@@ -151,13 +151,9 @@ where
 {
     let waits = ExponentialBuilder::default().with_max_delay(LONGEST_WAIT).with_jitter();
     let passes = |error: &StoreError| matches!(error, StoreError::Unavailable(_) | StoreError::Full(_));
-    let enough = async {
-        release.cancelled().await;
-        sleep(lease).await;
-    };
     tokio::select! {
         told = say.retry(waits.without_max_times()).when(passes) => Some(told),
-        () = enough => None,
+        () = lasting(release, lease) => None,
     }
 }
 
@@ -264,7 +260,7 @@ mod tests {
         let ((_state, shared, files), id) = (gone(), ID.parse().unwrap());
         let release = CancellationToken::new();
         let back = async {
-            sleep(KEEPING / 2).await;
+            tokio::time::sleep(KEEPING / 2).await;
             fs::remove_file(shared.path()).unwrap();
             fs::create_dir(shared.path()).unwrap();
         };

@@ -5,7 +5,7 @@
 
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
@@ -52,6 +52,8 @@ pub struct Worker {
     works: Arc<Works>,
     seat: Seat,
     started_at: Time,
+    /// Why the allowlists could not be read when that was last tried.
+    told: Mutex<Option<String>>,
 }
 
 impl Worker {
@@ -69,7 +71,8 @@ impl Worker {
             tracing::warn!(job = %job.job_id, status = job.life.status.as_str(), "was left behind by an earlier worker");
         }
         keep_dead(&works.files, &dead).await;
-        Ok(Self { works: Arc::new(Works { site, ..works }), seat, started_at: time(&host)? })
+        let works = Arc::new(Works { site, ..works });
+        Ok(Self { works, seat, started_at: time(&host)?, told: Mutex::default() })
     }
 
     /// What it is called.
@@ -85,7 +88,11 @@ impl Worker {
         let release = CancellationToken::new();
         let mut jobs = JoinSet::new();
         let clock = AbortOnDropHandle::new(tokio::spawn(clock::run(Arc::clone(&self.works), stop.clone())));
-        let worked = self.work(&mut jobs, &release, stop).await;
+        let worked = tokio::select! {
+            worked = self.work(&mut jobs, &release, stop) => worked,
+            // A queue that never answers is not waited for: what it gives now is given to another.
+            () = lasting(stop, self.works.store.lease()) => Ok(()),
+        };
         drop(clock);
         if !jobs.is_empty() {
             tracing::info!(jobs = jobs.len(), "stops: waits for what runs");
@@ -160,7 +167,16 @@ impl Worker {
 
     fn policy(&self) -> Option<Policy> {
         let policy = self.works.site.policy(&Local::new());
-        policy.inspect_err(|failure| tracing::error!(class = %failure.class, "takes no job: {}", failure.reason)).ok()
+        let why = policy.as_ref().err().map(|failure| failure.reason.clone());
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        // It is looked several times a second: told is what is new.
+        if let Err(failure) = &policy
+            && *told != why
+        {
+            tracing::error!(class = %failure.class, "takes no job: {}", failure.reason);
+        }
+        *told = why;
+        policy.ok()
     }
 }
 
@@ -173,6 +189,12 @@ async fn keep_dead(files: &Files, dead: &[Attempt]) {
             return;
         }
     }
+}
+
+/// Until it was cancelled for that long.
+pub(crate) async fn lasting(stop: &CancellationToken, time: Duration) {
+    stop.cancelled().await;
+    sleep(time).await;
 }
 
 /// What passes by itself is told and waited for; a database of newer programs is not.

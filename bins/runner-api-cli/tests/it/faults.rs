@@ -259,25 +259,35 @@ fn a_queue_that_does_not_answer_stops_neither_a_shutdown_nor_the_end_of_a_lost_j
     let site = Site::new(GATE);
     let args = [&LEASE[..], &["--store", &url, "--grace", "1"]].concat();
     let api = site.serve_alone(&args[..4]);
-    let mut worker = site.work(&args);
-    api.submit(&site.ask("gate"));
+    let worker = site.work_as("one", &args);
+    let id = api.submit(&site.ask("gate"));
     eventually("it runs", || (!site.marked().is_empty()).then_some(()));
     // As when a cable is pulled: nobody answers, and nobody says so.
     postgres.stop();
     site.nothing_runs();
     eventually("the worker gives it up", || worker.log().contains("was given to another worker").then_some(()));
+    stops_soon(worker);
     postgres.cont();
+    let worker = site.work_as("other", &args);
     eventually("it runs again", || (!site.marked().is_empty()).then_some(()));
     postgres.kill();
-    assert_eq!(api.get("/readyz").status, 503);
-    assert_eq!(api.get("/healthz").status, 200);
+    assert_eq!((api.get("/readyz").status, api.get("/healthz").status), (503, 200));
     let refused = api.post("/jobs", &site.ask("gate"));
     assert_eq!((refused.refusal().as_str(), refused.header("retry-after")), ("503 store-unavailable", "1"));
+    stops_soon(worker);
+    site.nothing_runs();
+    postgres.restart().unwrap();
+    let _worker = site.work_as("other", &args);
+    site.open_gate();
+    eventually("it ends well", || (api.get(&format!("/jobs/{id}")).text().contains("success")).then_some(()));
+    assert_eq!(ended_once(&api, &id), 3);
+}
+
+fn stops_soon(mut worker: Program) {
     let begun = Instant::now();
     worker.signal(Signal::TERM);
-    worker.wait();
-    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
-    site.nothing_runs();
+    assert_eq!(worker.wait().code(), Some(0));
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
 }
 
 /// Adds copies of the only job that waits.

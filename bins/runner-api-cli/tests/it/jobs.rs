@@ -246,11 +246,12 @@ fn a_job_that_waits_while_the_allowlists_are_broken_is_begun_when_they_are_mende
     let api = site.serve_alone(&[]);
     let id = api.submit(&site.ask("hello"));
     site.jobs("nonsense");
-    let _worker = site.work(&[]);
+    let worker = site.work(&[]);
     sleep(Duration::from_secs(1));
     let job = api.job(&id);
     assert_eq!(job["status"], "queued");
     assert_eq!(job["waiting"], "the allowlists cannot be read: no job is begun");
+    assert_eq!(worker.log().matches("takes no job").count(), 1, "it is told once");
     site.jobs(JOBS);
     api.succeeds(&id);
 }
