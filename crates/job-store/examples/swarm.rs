@@ -30,10 +30,7 @@ const EACH: u32 = 4;
 async fn main() {
     let mut args = std::env::args().skip(1).map(|arg| arg.parse::<usize>().unwrap());
     let (workers, jobs) = (args.next().unwrap_or(100), args.next().unwrap_or(10_000));
-    let mut server = Postgres::start().unwrap();
-    server.sql(&format!("ALTER SYSTEM SET max_connections = {}", 3 * workers + 20)).unwrap();
-    server.kill();
-    server.restart().unwrap();
+    let server = Postgres::builder().connections(u32::try_from(4 * workers + 20).unwrap()).start().unwrap();
     let url = server.url();
     let settings = Settings { connections: 2, ..Settings::default() };
     let store = open(&url, settings).await.unwrap();
