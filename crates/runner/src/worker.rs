@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::attempt::Attempt;
 use crate::begun::time;
 use crate::carry::carry;
 use crate::desk::sweep;
@@ -30,7 +31,7 @@ use crate::site::Site;
 pub struct Works {
     /// The queue.
     pub store: Arc<dyn Store>,
-    /// Where the files of jobs go.
+    /// Where readers of what jobs leave find it.
     pub files: Files,
     /// Where everything is.
     pub site: Site,
@@ -62,11 +63,12 @@ impl Worker {
         let host = Local::new();
         let site = Site { state: works.site.own_state(&host)?, configs: works.site.configs.clone() };
         let seat = Seat::take(&host, &site.state)?;
-        sweep(&host, &site.state)?;
+        let dead = sweep(&host, &site.state)?;
         works.store.part(&seat.name).await?;
         for job in works.store.bury(&seat.name).await? {
             tracing::warn!(job = %job.job_id, status = job.life.status.as_str(), "was left behind by an earlier worker");
         }
+        keep_dead(&works.files, &dead).await;
         Ok(Self { works: Arc::new(Works { site, ..works }), seat, started_at: time(&host)?, told: Mutex::default() })
     }
 
@@ -177,6 +179,17 @@ impl Worker {
 pub(crate) async fn lasting(stop: &CancellationToken, time: Duration) {
     stop.cancelled().await;
     sleep(time).await;
+}
+
+/// Keeps what there is of jobs whose worker died. That helps to see why; nobody waits for it.
+async fn keep_dead(files: &Files, dead: &[Attempt]) {
+    for Attempt { id, epoch } in dead {
+        let Some(epoch) = *epoch else { continue };
+        if let Err(error) = files.keep(id, epoch).await {
+            tracing::warn!(job = %id, epoch, %error, "the files of a job whose worker died were not kept");
+            return;
+        }
+    }
 }
 
 /// What passes by itself is told and waited for; a database of newer programs is not.
