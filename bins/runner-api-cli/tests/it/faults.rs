@@ -370,12 +370,15 @@ fn j19_workers_on_two_machines_share_a_queue_and_its_limits() {
     let postgres = Postgres::builder().on(server).start().unwrap();
     let url = postgres.database("runner").unwrap();
     let remote = format!("postgres://postgres@{}/runner", server.address());
-    let site = roomy("[jobs.nap]\nargv = [\"sleep\", \"0.1\"]\ntimeout_sec = 60\n");
+    let nap = "[\"sh\", \"-c\", \"echo out; echo err >&2; echo left > $ARTIFACT_DIR/left.txt; sleep 0.1\"]";
+    let site = Site::new(&format!("[jobs.nap]\nargv = {nap}\ntimeout_sec = 60\n"));
     site.repos("max_running = 3\n");
-    let api = site.serve_alone(&["--store", &url, "--rate", "100000"]);
+    fs::create_dir(site.path("shared")).unwrap();
+    let files = format!("file://{}", site.path("shared").display());
+    let api = site.serve_alone(&["--store", &url, "--files", &files, "--rate", "100000"]);
     let worker = |host: &real_parts::Host, name: &str| {
         let state: PathBuf = site.path(&format!("state-{name}"));
-        let args = ["--store", &remote, "--slots", "3", "--state", state.to_str().unwrap()];
+        let args = ["--store", &remote, "--files", &files, "--slots", "3", "--state", state.to_str().unwrap()];
         let program =
             Program::start(site.on(host.command(worker_program()), &args), &site.path(&format!("{name}.log")));
         program.says("runs jobs as ");
@@ -398,6 +401,12 @@ fn j19_workers_on_two_machines_share_a_queue_and_its_limits() {
     for id in &ids {
         let job = api.succeeds(id);
         assert_eq!(ended_once(&api, id), 1);
+        // Neither machine's state is the service's own.
+        let log = api.live(id).rest();
+        assert_eq!(log.iter().map(crate::http::Event::text).collect::<Vec<_>>(), ["out\n", "err\n", ""]);
+        assert_eq!(api.get(&format!("/jobs/{id}/artifacts/left.txt")).text(), "left\n");
+        let proof = api.get(&format!("/jobs/{id}/artifacts/artifact.json")).json();
+        assert_eq!((&proof["status"], &proof["job_id"]), (&json!("success"), &json!(id)));
         workers.insert(job["worker"].as_str().unwrap().to_owned());
     }
     assert_eq!(workers.len(), 2, "{workers:?}");
