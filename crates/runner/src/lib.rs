@@ -22,7 +22,9 @@ mod removal;
 mod run;
 mod seat;
 pub mod site;
+mod source;
 mod streams;
+pub mod token;
 pub mod worker;
 
 pub use allow::{Allowed, Wanted, allow};
@@ -34,4 +36,5 @@ pub use prune::prune;
 pub use redact::{Secrets, Unfit};
 pub use run::{Asked, Finished, Runner, admit};
 pub use site::Site;
+pub use source::Source;
 pub use worker::{Worker, Works, own_program, queue, slots};

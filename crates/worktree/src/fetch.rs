@@ -1,4 +1,4 @@
-//! Fetching a mirror by git: one protocol, no configuration but ours, no hook, every object checked that comes in a pack.
+//! Fetching a mirror by git, and asking a remote what it has: one protocol, no configuration but ours, no hook, every object checked that comes in a pack.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -7,12 +7,15 @@ use std::time::Duration;
 use host::{Cmd, Host, Output, Status, says_full};
 use review_bundle::{escape, escape_text};
 use rustix::fs::statvfs;
+use verdict::Oid;
 
 use crate::error::WorktreeError;
 use crate::known_hosts;
 
 /// How long a whole fetch may take.
 const TIME: Duration = Duration::from_secs(900);
+/// How long a remote may take to say what a ref holds.
+const ASK_TIME: Duration = Duration::from_secs(60);
 /// How long a connection may take, in seconds.
 const CONNECT_SECONDS: u32 = 20;
 
@@ -64,27 +67,46 @@ impl Remote<'_> {
 /// Brings all branches and tags of `remote` to the mirror in `dir`, and takes away those that the remote no longer has.
 /// `beside` is the path of files of ours for git and ssh.
 pub(crate) fn fetch(host: &dyn Host, remote: &Remote<'_>, dir: &Path, beside: &Path) -> Result<(), WorktreeError> {
-    let protocol = remote.protocol()?;
-    let mut cmd = command(dir, protocol);
-    match protocol {
-        "ssh" => {
-            let known = beside.with_extension("known_hosts");
-            host.write_atomic(&known, pinned(remote)?.as_bytes(), 0o600)?;
-            cmd = cmd.env("GIT_SSH_COMMAND", ssh(&known, remote.ssh_identity)).env("GIT_SSH_VARIANT", "ssh");
-        }
-        "file" => {
-            let config = beside.with_extension("gitconfig");
-            host.write_atomic(&config, &safe_directory(remote.url), 0o600)?;
-            cmd = cmd.env("GIT_CONFIG_GLOBAL", config);
-        }
-        _ => {}
-    }
+    let fetch = [
+        "fetch",
+        "--quiet",
+        "--force",
+        "--prune",
+        "--no-tags",
+        "--no-write-fetch-head",
+        "--no-recurse-submodules",
+        "--no-auto-maintenance",
+        "--no-show-forced-updates",
+        "--upload-pack=git-upload-pack",
+    ];
+    let cmd = command(host, remote, dir, beside)?.timeout(TIME).args(fetch);
     let cmd = cmd.args(["--", remote.fetch, "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"]);
     let output = host.run(&cmd)?;
     if output.success() { Ok(()) } else { Err(explain(remote, dir, &output)) }
 }
 
-fn command(dir: &Path, protocol: &str) -> Cmd {
+/// What a ref of `remote` holds now, by its full name; `HEAD` is its default branch. `None` when it has no such ref.
+/// `scratch` is a directory for files of ours.
+///
+/// # Errors
+/// [`WorktreeError::Fetch`] and what else keeps a remote from being asked.
+pub fn tip(host: &dyn Host, remote: &Remote<'_>, name: &str, scratch: &Path) -> Result<Option<Oid>, WorktreeError> {
+    let ask = ["ls-remote", "--quiet", "--upload-pack=git-upload-pack", "--", remote.fetch, name];
+    let cmd = command(host, remote, scratch, &scratch.join("remote"))?.timeout(ASK_TIME).args(ask);
+    let output = host.run(&cmd)?;
+    if !output.success() {
+        return Err(explain(remote, scratch, &output));
+    }
+    let text = output.stdout_text();
+    // The pattern also matches the end of longer names.
+    let found = text.lines().filter_map(|line| line.split_once('\t')).find(|(_, found)| *found == name);
+    let id = found.map(|(id, _)| id.parse().map_err(|_| explain(remote, scratch, &output)));
+    id.transpose()
+}
+
+/// Git that may reach `remote` and nothing else.
+fn command(host: &dyn Host, remote: &Remote<'_>, dir: &Path, beside: &Path) -> Result<Cmd, WorktreeError> {
+    let protocol = remote.protocol()?;
     let settings = [
         "core.hooksPath=/dev/null",
         "core.fsmonitor=false",
@@ -102,19 +124,20 @@ fn command(dir: &Path, protocol: &str) -> Cmd {
         "gc.auto=0",
         "maintenance.auto=false",
     ];
-    let fetch = [
-        "fetch",
-        "--quiet",
-        "--force",
-        "--prune",
-        "--no-tags",
-        "--no-write-fetch-head",
-        "--no-recurse-submodules",
-        "--no-auto-maintenance",
-        "--no-show-forced-updates",
-        "--upload-pack=git-upload-pack",
-    ];
-    git(dir, &settings).inherit(&NETWORK).env("GIT_TERMINAL_PROMPT", "0").timeout(TIME).args(fetch)
+    let cmd = git(dir, &settings).inherit(&NETWORK).env("GIT_TERMINAL_PROMPT", "0");
+    match protocol {
+        "ssh" => {
+            let known = beside.with_extension("known_hosts");
+            host.write_atomic(&known, pinned(remote)?.as_bytes(), 0o600)?;
+            Ok(cmd.env("GIT_SSH_COMMAND", ssh(&known, remote.ssh_identity)).env("GIT_SSH_VARIANT", "ssh"))
+        }
+        "file" => {
+            let config = beside.with_extension("gitconfig");
+            host.write_atomic(&config, &safe_directory(remote.url), 0o600)?;
+            Ok(cmd.env("GIT_CONFIG_GLOBAL", config))
+        }
+        _ => Ok(cmd),
+    }
 }
 
 /// Git in a mirror, with no configuration but the mirror's and `settings`.
