@@ -8,6 +8,7 @@ mod demo;
 mod programs;
 mod secrets;
 mod setup;
+mod smoke;
 mod snapshots;
 mod tidy;
 mod workshop;
@@ -38,6 +39,10 @@ enum Task {
     Bench(bench::Arguments),
     /// Show what this does in a temporary directory: no key, no network
     Demo(demo::Arguments),
+    /// Start the runner as a service, with a worker
+    Runner(programs::Passed),
+    /// Start one in a temporary directory, have runner-smoke look at it, stop it
+    Smoke,
     /// Take this repository's branch from commit to push
     Ship(programs::Passed),
     /// Have this repository's branch reviewed
@@ -62,6 +67,8 @@ impl Task {
             Self::Tidy => tidy::run(&Workshop::open()?),
             Self::Bench(arguments) => bench::run(arguments),
             Self::Demo(arguments) => demo::run(&Workshop::open()?, arguments),
+            Self::Runner(passed) => programs::runner(&Workshop::open()?, passed),
+            Self::Smoke => smoke::run(&Workshop::open()?),
             Self::Ship(passed) => programs::run(&Workshop::open()?, "ship-cli", "ship", passed),
             Self::Review(passed) => programs::run(&Workshop::open()?, "review-auto", "review-auto", passed),
             Self::Finish(passed) => programs::run(&Workshop::open()?, "review-finish", "review-finish", passed),

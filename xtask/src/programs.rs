@@ -50,6 +50,16 @@ pub(crate) fn install_hooks(workshop: &Workshop, passed: &Passed) -> Result<(), 
     run(workshop, "install-hooks", "install-hooks", passed)
 }
 
+/// The service with a worker, and beside it what its jobs call.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn runner(workshop: &Workshop, passed: &Passed) -> Result<(), Failure> {
+    build(workshop, &["orb-doctor", "orb-review-bundle", "orb-score-run"])?;
+    let arguments = std::iter::once("--with-worker".into()).chain(passed.arguments.iter().cloned()).collect();
+    run(workshop, "runner-api-cli", "runner-api", &Passed { arguments })
+}
+
 /// Installs every program of `bins/`. With glibc they are linked statically: they run on machines whose libraries are
 /// older, and start sooner.
 ///

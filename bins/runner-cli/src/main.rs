@@ -1,7 +1,14 @@
-//! `runner`: allowlisted jobs on allowlisted repositories, in read-only worktrees at a pinned commit.
+//! `runner`: allowlisted jobs on allowlisted repositories, in read-only worktrees at a pinned commit; here, or by a
+//! service.
 
 mod args;
+mod fetch;
+mod jobs;
+mod orb;
 mod run;
+mod service;
+mod told;
+mod watch;
 
 use std::process::ExitCode;
 

@@ -4,17 +4,32 @@ use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap_complete::Shell;
 use cli::Context;
 use outcome::{Exit, Failure};
 use runner::{Asked, Runner, Site, Wanted, allow, own_program, prune};
 
 use crate::args::{Action, Allow, Args, Prune, Run};
+use crate::{fetch, jobs, orb, watch};
 
 pub(crate) fn run(args: Args, cx: &Context) -> Result<ExitCode, Failure> {
     match args.action {
         Action::Run(run) => job(run, cx),
         Action::Allow(repository) => allowed(repository, cx),
         Action::Prune(age) => pruned(age, cx),
+        Action::Submit(submit) => jobs::submit(submit, cx),
+        Action::Orb(orb) => orb::run(orb, cx),
+        Action::Watch(of) => watch::watch(&of, cx),
+        Action::Logs(logs) => watch::logs(&logs, cx),
+        Action::List(list) => jobs::list(list, cx),
+        Action::Show(of) => jobs::show(&of, cx),
+        Action::Cancel(of) => jobs::cancel(&of, cx),
+        Action::Rerun(rerun) => jobs::rerun(&rerun, cx),
+        Action::Artifacts(artifacts) => fetch::run(&artifacts, cx),
+        Action::Workers(service) => jobs::workers(&service, cx),
+        Action::Queue(service) => jobs::queue(&service, cx),
+        Action::Drain(drain) => jobs::drain(&drain, cx),
+        Action::Completions { shell } => completions(shell, cx),
     }
 }
 
@@ -35,7 +50,7 @@ fn job(args: Run, cx: &Context) -> Result<ExitCode, Failure> {
 }
 
 /// The parameters by their keys. Which of two values was meant nobody knows.
-fn once(given: Vec<(String, String)>) -> Result<BTreeMap<String, String>, Failure> {
+pub(crate) fn once(given: Vec<(String, String)>) -> Result<BTreeMap<String, String>, Failure> {
     let mut params = BTreeMap::new();
     for (key, value) in given {
         if params.contains_key(&key) {
@@ -57,5 +72,12 @@ fn pruned(args: Prune, cx: &Context) -> Result<ExitCode, Failure> {
     let site = Site::find(&cx.host, args.place.configs, args.place.state)?;
     let age = Duration::from_secs(u64::from(args.days) * 24 * 60 * 60);
     cx.console.result(&prune(&cx.host, &site, age)?)?;
+    Ok(Exit::Done.into())
+}
+
+fn completions(shell: Shell, cx: &Context) -> Result<ExitCode, Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut cli::command::<Args>(), "runner", &mut script);
+    cx.console.stdout(&script)?;
     Ok(Exit::Done.into())
 }

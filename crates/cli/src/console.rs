@@ -72,23 +72,24 @@ impl Console {
         })
     }
 
+    /// Writes a text that somebody else wrote: bytes as they are, but for what a terminal would obey.
+    ///
+    /// # Errors
+    /// As [`Console::stdout`].
+    pub fn document(&self, bytes: &[u8]) -> Result<(), Failure> {
+        self.stdout(&shown(bytes, io::stdout().is_terminal()))
+    }
+
     /// Hands on what another program writes, as it is written: bytes as they are, but for what a terminal would obey.
     /// Nothing with `--json`.
     pub fn hand_on(&self, stream: Stream, bytes: &[u8]) {
         if self.json {
             return;
         }
-        let shown = |terminal: bool| {
-            if terminal {
-                Cow::Owned(printable(&String::from_utf8_lossy(bytes)).into_bytes())
-            } else {
-                Cow::Borrowed(bytes)
-            }
-        };
         // The log has them: that nobody reads them here is no failure.
         let _ = self.hide_spinner(|| match stream {
-            Stream::Stdout => write_all(io::stdout().lock(), &shown(io::stdout().is_terminal())),
-            Stream::Stderr => write_all(io::stderr().lock(), &shown(io::stderr().is_terminal())),
+            Stream::Stdout => write_all(io::stdout().lock(), &shown(bytes, io::stdout().is_terminal())),
+            Stream::Stderr => write_all(io::stderr().lock(), &shown(bytes, io::stderr().is_terminal())),
         });
     }
 
@@ -140,6 +141,10 @@ impl Console {
             None => write(),
         }
     }
+}
+
+fn shown(bytes: &[u8], terminal: bool) -> Cow<'_, [u8]> {
+    if terminal { Cow::Owned(printable(&String::from_utf8_lossy(bytes)).into_bytes()) } else { Cow::Borrowed(bytes) }
 }
 
 fn write_all(mut to: impl Write, bytes: &[u8]) -> io::Result<()> {

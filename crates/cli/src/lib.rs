@@ -22,7 +22,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Arg, ArgAction, Parser};
+use clap::{Arg, ArgAction, Command, CommandFactory, Parser};
 use host::{Cancel, Local};
 use outcome::{Exit, Failure};
 
@@ -83,10 +83,15 @@ pub fn main<A: Parser, E: Into<ExitCode>>(run: impl FnOnce(A, &Context) -> Resul
     )
 }
 
+/// A program's arguments as they are parsed, with what every program has.
+pub fn command<A: CommandFactory>() -> Command {
+    let json = Arg::new("json").long("json").global(true).action(ArgAction::SetTrue).help("Print JSON instead of text");
+    A::command().arg(json)
+}
+
 /// The program's own arguments, and whether `--json` is among them.
 fn parse<A: Parser>(words: &[OsString]) -> Result<(A, bool), clap::Error> {
-    let json = Arg::new("json").long("json").global(true).action(ArgAction::SetTrue).help("Print JSON instead of text");
-    let mut matches = A::command().arg(json).try_get_matches_from(words)?;
+    let mut matches = command::<A>().try_get_matches_from(words)?;
     let json = matches.get_flag("json");
     Ok((A::from_arg_matches_mut(&mut matches)?, json))
 }

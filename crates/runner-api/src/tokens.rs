@@ -6,20 +6,14 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use host::{Host, Kind};
+use host::Host;
 use job::Time;
 use job_store::{Store, Token};
 use outcome::Failure;
+use runner::token::{FILE, OPERATOR, PREFIX, read};
 use sha2::{Digest as _, Sha256};
 
 use crate::scope::Scope;
-
-/// The file of the first token, below the state directory: what a client on this machine finds by itself.
-pub const FILE: &str = "token";
-/// Before the digits, so that a token is known for one where it should not be.
-pub(crate) const PREFIX: &str = "aor_";
-/// Whose the first token is.
-const OPERATOR: &str = "operator";
 
 /// A new secret.
 pub fn secret(host: &dyn Host) -> String {
@@ -74,29 +68,4 @@ pub async fn first(host: &dyn Host, store: &dyn Store, state: &Path) -> Result<(
     }
     let all = Scope::ALL.into_iter().collect();
     Ok(store.put_token(&token(&secret, OPERATOR, &all, None)).await?)
-}
-
-/// The secret in a file; `None` where there is none.
-///
-/// # Errors
-/// Not ready, class `token-unsafe`, when others can read it, and `bad-token` when it is none.
-pub fn read(host: &dyn Host, path: &Path) -> Result<Option<String>, Failure> {
-    let Some(stat) = host.stat(path)? else { return Ok(None) };
-    let at = path.display();
-    if stat.kind != Kind::File || stat.mode & 0o077 != 0 || (stat.uid != host.uid() && stat.uid != 0) {
-        let reason = format!("{at} is no file of yours that only you can read");
-        // Whoever read it still has it: it is to be good for nothing.
-        let next = format!("start the service with a new one: runner-api token remove {OPERATOR}; rm {at}");
-        return Err(Failure::not_ready("token-unsafe", reason, next));
-    }
-    let bytes = host.read(path)?.unwrap_or_default();
-    let secret = String::from_utf8(bytes).ok().map(|text| text.trim().to_owned());
-    let is_token = |secret: &String| {
-        let digits = secret.strip_prefix(PREFIX);
-        digits.is_some_and(|digits| digits.len() == 64 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()))
-    };
-    secret.filter(is_token).map(Some).ok_or_else(|| {
-        let next = format!("remove it and start the service again for a new one: rm {at}");
-        Failure::not_ready("bad-token", format!("{at} holds no token"), next)
-    })
 }

@@ -24,8 +24,10 @@ mod run;
 pub mod schedule;
 mod seat;
 pub mod site;
+mod source;
 mod streams;
 mod submit;
+pub mod token;
 pub mod worker;
 
 pub use allow::{Allowed, Wanted, allow};
@@ -38,5 +40,6 @@ pub use redact::{Secrets, Unfit};
 pub use run::{Asked, Finished, Runner, admit};
 pub use schedule::Schedules;
 pub use site::Site;
+pub use source::Source;
 pub use submit::{Order, submit};
 pub use worker::{Worker, Works, own_program, queue, slots};

@@ -1,4 +1,4 @@
-//! Fetching a mirror by git: one protocol, no configuration but ours, no hook, every object checked that comes in a pack.
+//! Fetching a mirror by git, and asking a remote what it has: one protocol, no configuration but ours, no hook, every object checked that comes in a pack.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -14,10 +14,8 @@ use crate::known_hosts;
 
 /// How long a whole fetch may take.
 const TIME: Duration = Duration::from_secs(900);
-/// How long the answer to a question may take.
-const ANSWER_TIME: Duration = Duration::from_secs(60);
-/// The server's program is git's own, whatever a configuration calls it.
-const UPLOAD_PACK: &str = "--upload-pack=git-upload-pack";
+/// How long a remote may take to say what a ref holds.
+const ASK_TIME: Duration = Duration::from_secs(60);
 /// How long a connection may take, in seconds.
 const CONNECT_SECONDS: u32 = 20;
 
@@ -69,7 +67,7 @@ impl Remote<'_> {
 /// Brings all branches and tags of `remote` to the mirror in `dir`, and takes away those that the remote no longer has.
 /// `beside` is the path of files of ours for git and ssh.
 pub(crate) fn fetch(host: &dyn Host, remote: &Remote<'_>, dir: &Path, beside: &Path) -> Result<(), WorktreeError> {
-    const FETCH: [&str; 10] = [
+    let fetch = [
         "fetch",
         "--quiet",
         "--force",
@@ -79,55 +77,36 @@ pub(crate) fn fetch(host: &dyn Host, remote: &Remote<'_>, dir: &Path, beside: &P
         "--no-recurse-submodules",
         "--no-auto-maintenance",
         "--no-show-forced-updates",
-        UPLOAD_PACK,
+        "--upload-pack=git-upload-pack",
     ];
-    let cmd = contact(host, remote, dir, beside)?.timeout(TIME).args(FETCH);
+    let cmd = command(host, remote, dir, beside)?.timeout(TIME).args(fetch);
     let cmd = cmd.args(["--", remote.fetch, "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"]);
     let output = host.run(&cmd)?;
     if output.success() { Ok(()) } else { Err(explain(remote, dir, &output)) }
 }
 
-/// What a branch of `remote` holds now; `None` when it has no such branch. As [`fetch`], but nothing is brought.
-pub(crate) fn tip(
-    host: &dyn Host,
-    remote: &Remote<'_>,
-    dir: &Path,
-    beside: &Path,
-    branch: &str,
-) -> Result<Option<Oid>, WorktreeError> {
-    let name = format!("refs/heads/{branch}");
-    let cmd = contact(host, remote, dir, beside)?.timeout(ANSWER_TIME);
-    let output = host.run(&cmd.args(["ls-remote", "--quiet", "--refs", UPLOAD_PACK, "--", remote.fetch, &name]))?;
+/// What a ref of `remote` holds now, by its full name; `HEAD` is its default branch. `None` when it has no such ref.
+/// `scratch` is a directory for files of ours.
+///
+/// # Errors
+/// [`WorktreeError::Fetch`] and what else keeps a remote from being asked.
+pub fn tip(host: &dyn Host, remote: &Remote<'_>, name: &str, scratch: &Path) -> Result<Option<Oid>, WorktreeError> {
+    let ask = ["ls-remote", "--quiet", "--upload-pack=git-upload-pack", "--", remote.fetch, name];
+    let cmd = command(host, remote, scratch, &scratch.join("remote"))?.timeout(ASK_TIME).args(ask);
+    let output = host.run(&cmd)?;
     if !output.success() {
-        return Err(explain(remote, dir, &output));
+        return Err(explain(remote, scratch, &output));
     }
-    let text = String::from_utf8_lossy(&output.stdout);
+    let text = output.stdout_text();
     // The pattern also matches the end of longer names.
-    let id = text.lines().filter_map(|line| line.split_once('\t')).find(|(_, found)| *found == name);
-    let id = id.map(|(id, _)| id.parse().map_err(|_| explain(remote, dir, &output)));
+    let found = text.lines().filter_map(|line| line.split_once('\t')).find(|(_, found)| *found == name);
+    let id = found.map(|(id, _)| id.parse().map_err(|_| explain(remote, scratch, &output)));
     id.transpose()
 }
 
-/// git, about to speak to `remote` and with nobody else.
-fn contact(host: &dyn Host, remote: &Remote<'_>, dir: &Path, beside: &Path) -> Result<Cmd, WorktreeError> {
+/// Git that may reach `remote` and nothing else.
+fn command(host: &dyn Host, remote: &Remote<'_>, dir: &Path, beside: &Path) -> Result<Cmd, WorktreeError> {
     let protocol = remote.protocol()?;
-    let cmd = command(dir, protocol);
-    match protocol {
-        "ssh" => {
-            let known = beside.with_extension("known_hosts");
-            host.write_atomic(&known, pinned(remote)?.as_bytes(), 0o600)?;
-            Ok(cmd.env("GIT_SSH_COMMAND", ssh(&known, remote.ssh_identity)).env("GIT_SSH_VARIANT", "ssh"))
-        }
-        "file" => {
-            let config = beside.with_extension("gitconfig");
-            host.write_atomic(&config, &safe_directory(remote.url), 0o600)?;
-            Ok(cmd.env("GIT_CONFIG_GLOBAL", config))
-        }
-        _ => Ok(cmd),
-    }
-}
-
-fn command(dir: &Path, protocol: &str) -> Cmd {
     let settings = [
         "core.hooksPath=/dev/null",
         "core.fsmonitor=false",
@@ -145,7 +124,20 @@ fn command(dir: &Path, protocol: &str) -> Cmd {
         "gc.auto=0",
         "maintenance.auto=false",
     ];
-    git(dir, &settings).inherit(&NETWORK).env("GIT_TERMINAL_PROMPT", "0")
+    let cmd = git(dir, &settings).inherit(&NETWORK).env("GIT_TERMINAL_PROMPT", "0");
+    match protocol {
+        "ssh" => {
+            let known = beside.with_extension("known_hosts");
+            host.write_atomic(&known, pinned(remote)?.as_bytes(), 0o600)?;
+            Ok(cmd.env("GIT_SSH_COMMAND", ssh(&known, remote.ssh_identity)).env("GIT_SSH_VARIANT", "ssh"))
+        }
+        "file" => {
+            let config = beside.with_extension("gitconfig");
+            host.write_atomic(&config, &safe_directory(remote.url), 0o600)?;
+            Ok(cmd.env("GIT_CONFIG_GLOBAL", config))
+        }
+        _ => Ok(cmd),
+    }
 }
 
 /// Git in a mirror, with no configuration but the mirror's and `settings`.

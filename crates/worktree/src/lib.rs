@@ -35,7 +35,7 @@ mod verify;
 pub use cache::{Bounds, Cache, Scanned};
 pub use checkout::{Changed, Checkout, Made};
 pub use error::WorktreeError;
-pub use fetch::Remote;
+pub use fetch::{Remote, tip};
 pub use lock::Patience;
 pub use meta::{Evidence, Means};
 pub use mirror::Mirrors;

@@ -104,13 +104,8 @@ impl<'a> Mirrors<'a> {
     /// # Errors
     /// [`WorktreeError::NoBranch`] when it has no such branch; those of git.
     pub fn tip(&self, remote: &Remote<'_>, branch: &str) -> Result<Oid, WorktreeError> {
-        remote.protocol()?;
         make_dir(&self.dir)?;
-        // git speaks for a repository; which hash function the remote has is not known yet, and does not matter.
-        let place = Place::of(&self.dir, name(remote.url, Format::Sha1));
-        let _in_use = Lock::wait(&place.in_use, Hold::Shared, &self.patience)?;
-        self.prepare(remote, Format::Sha1, &place)?;
-        let tip = tip(self.host, remote, &place.dir, &place.dir, branch)?;
+        let tip = tip(self.host, remote, &format!("refs/heads/{branch}"), &self.dir)?;
         tip.ok_or_else(|| WorktreeError::NoBranch { url: remote.shown(), branch: escape(branch.as_bytes()) })
     }
 

@@ -7,4 +7,6 @@ mod attacks;
 mod orb;
 mod refusals;
 mod runs;
+mod service;
+mod serving;
 mod stage;

@@ -16,9 +16,29 @@ fn text(said: &Said) -> String {
 #[test]
 fn help() {
     let stage = Stage::new(HELLO);
-    for command in [&["--help"][..], &["run", "--help"], &["allow", "--help"], &["prune", "--help"]] {
-        let said = std::process::Command::new(stage.program()).args(command).output().unwrap();
-        let name = command.join("-").replace("--", "");
+    let commands = [
+        "",
+        "run",
+        "allow",
+        "prune",
+        "submit",
+        "orb",
+        "watch",
+        "logs",
+        "list",
+        "show",
+        "cancel",
+        "rerun",
+        "artifacts",
+        "workers",
+        "queue",
+        "drain",
+        "completions",
+    ];
+    for command in commands {
+        let words = command.split_whitespace().chain(["--help"]);
+        let said = std::process::Command::new(stage.program()).args(words).output().unwrap();
+        let name = format!("{command}-help").trim_start_matches('-').to_owned();
         insta::with_settings!({snapshot_suffix => name}, { assert_snapshot!(String::from_utf8(said.stdout).unwrap()) });
     }
 }

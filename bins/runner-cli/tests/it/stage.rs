@@ -140,7 +140,8 @@ impl Stage {
         command
     }
 
-    fn clean(&self, mut command: Command) -> Command {
+    /// A program with the stage's home, and no other variable.
+    pub(crate) fn clean(&self, mut command: Command) -> Command {
         let path = std::env::var_os("PATH").unwrap_or_default();
         command.env_clear().env("PATH", path).env("HOME", self.path("home")).current_dir(self.path("project"));
         command.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "/dev/null").stdin(Stdio::null());
