@@ -123,7 +123,7 @@ mod tests {
         ]);
         assert_snapshot!(found, @r"
         crates/ship: tests with push-gate, which is a program
-        xtask: is of layer 5 and depends on push-gate of layer 5: arrows point down
+        xtask: is of layer 6 and depends on push-gate of layer 6: arrows point down
         ");
     }
 
