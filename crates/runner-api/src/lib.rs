@@ -1,7 +1,7 @@
 //! The runner as an HTTP service.
 //!
 //! **Invariant:** every route but those that say whether the service is there takes a scope; which one stands in the one
-//! table that the router is made from ([`operation`](crate::operation)).
+//! table that the router is made from ([`operation`]).
 //! **Invariant:** no route reads a path outside of the directory of the job that it names.
 //! **Invariant:** whatever a client does or leaves undone, memory is bounded: bodies, connections, streams, and what is
 //! read at a time.
