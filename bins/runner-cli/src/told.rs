@@ -100,7 +100,7 @@ impl fmt::Display for Listed<'_> {
             let status = job.life.status.as_str().to_owned();
             [job.job_id.to_string(), status, job_type.clone(), repo_name.clone(), short(sha), time, why]
         });
-        f.write_str(&table(["JOB", "STATUS", "TYPE", "REPOSITORY", "COMMIT", "TIME", "WHY"], rows))?;
+        f.write_str(&table(["JOB", "STATUS", "TYPE", "REPO", "COMMIT", "TIME", "WHY"], rows))?;
         next.iter().try_for_each(|next| write!(f, "\nolder ones: --before {next}"))
     }
 }
@@ -157,7 +157,7 @@ fn short(sha: &str) -> String {
 /// Columns without lines between them. On a terminal no row is longer than it is wide.
 fn table<const N: usize>(head: [&str; N], rows: impl Iterator<Item = [String; N]>) -> String {
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(head);
+    table.load_style(presets::NOTHING).set_header(line_of(Row::from(head)));
     if stdout().is_terminal()
         && let Ok(size) = tcgetwinsize(stdout())
     {
@@ -166,13 +166,17 @@ fn table<const N: usize>(head: [&str; N], rows: impl Iterator<Item = [String; N]
         table.set_constraints([ColumnConstraint::ContentWidth]);
     }
     for row in rows {
-        // What is hidden is told as such, so that a row has one line and the columns stay where they are.
-        let mut row = Row::from(row.map(|cell| outcome::printable(&cell).replace(['\n', '\t'], " ")));
-        row.max_height(1);
-        table.add_row(row);
+        // What is hidden is told as such, so that the columns stay where they are.
+        let row = row.map(|cell| outcome::printable(&cell).replace(['\n', '\t'], " "));
+        table.add_row(line_of(Row::from(row)));
     }
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }
     table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
+}
+
+fn line_of(mut row: Row) -> Row {
+    row.max_height(1);
+    row
 }

@@ -81,7 +81,7 @@ fn what_became_of_a_job_is_shown_and_listed() {
     assert_eq!(shown["timeline"].as_array().unwrap().len(), 3);
     assert_snapshot!(told(&served.runner(&["list"])), @"
     exit 0
-    JOB  STATUS  TYPE  REPOSITORY  COMMIT  TIME  WHY
+    JOB  STATUS  TYPE  REPO  COMMIT  TIME  WHY
     JOB  failure  script  project  COMMI  N ms  job-failed
     ---
     ");

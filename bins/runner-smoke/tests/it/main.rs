@@ -76,9 +76,9 @@ fn program(dir: &TempDir, name: &str) -> Command {
     command
 }
 
-/// Each check without what was seen.
+/// Each check without what was seen; but that of a cancel, which a job may be too short for.
 fn outline(text: &str) -> String {
-    let lines = text.lines().filter(|line| !line.starts_with(' '));
+    let lines = text.lines().filter(|line| !line.starts_with([' ', '=']) && !line.contains(": cancel: "));
     lines.map(|line| line.splitn(3, ": ").take(2).collect::<Vec<_>>().join(": ") + "\n").collect()
 }
 
@@ -104,11 +104,10 @@ fn a_service_that_works_passes_every_check() {
     PASS: artifact
     PASS: idempotency
     PASS: refusal
-    WARN: cancel
     PASS: orb
-    === Doctor Summary: 12/13 passed ===
     ");
     assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("PASS: cancel: ") || said.contains("WARN: cancel: 5 jobs ended"), "{said}");
 }
 
 #[test]

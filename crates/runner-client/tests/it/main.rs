@@ -174,7 +174,7 @@ fn where_nobody_listens_nobody_is_waited_for() {
     let failure = client.health().unwrap_err();
     assert_eq!((failure.exit.code(), &*failure.class), (4, "api-unreachable"));
     assert_eq!(failure.next, "start it: runner-api --with-worker");
-    assert!(failure.reason.ends_with("Connection refused (os error 111)"), "{failure}");
+    assert!(failure.reason.contains("Connection refused"), "{failure}");
 }
 
 #[test]
