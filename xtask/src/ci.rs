@@ -16,16 +16,24 @@ use crate::{demo, secrets, setup, snapshots, tidy};
 const REPORT: &str = "nextest/ci/junit.xml";
 
 /// What the mutation tests cover: the code whose mistakes would let something through.
-const MUTATED: [&str; 14] = [
+const MUTATED: [&str; 22] = [
     "crates/allowlist/src/admit*",
     "crates/allowlist/src/bind*",
     "crates/allowlist/src/git_url*",
     "crates/allowlist/src/variable*",
+    "crates/job-files/src/name*",
+    "crates/job-store/src/engine*",
+    "crates/job-store/src/limits*",
     "crates/job/src/conclude*",
+    "crates/job/src/life*",
     "crates/review-bundle/src/fill*",
     "crates/review-bundle/src/ledger*",
     "crates/review-bundle/src/overview*",
     "crates/review-bundle/src/packet*",
+    "crates/runner-api/src/principal*",
+    "crates/runner-api/src/scope*",
+    "crates/runner-api/src/tokens*",
+    "crates/runner/src/attempt*",
     "crates/runner/src/desk*",
     "crates/runner/src/site*",
     "crates/sandbox/src/evidence*",

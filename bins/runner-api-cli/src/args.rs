@@ -38,6 +38,9 @@ pub(crate) struct Common {
     /// The directory of the queue, mirrors, trees and jobs [default: ~/.local/state/ai-ops-runner]
     #[arg(long, value_name = "DIR", global = true)]
     pub(crate) state: Option<PathBuf>,
+    /// How long nothing may be heard of a worker before its jobs are another's, in milliseconds: the same everywhere
+    #[arg(long, value_name = "MS", hide = true, default_value_t = 15_000, value_parser = clap::value_parser!(u64).range(100..), global = true)]
+    pub(crate) lease_ms: u64,
 }
 
 #[derive(Debug, ClapArgs)]

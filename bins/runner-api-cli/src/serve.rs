@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use cli::{Context, service};
 use job_files::Files;
+use job_store::Store;
 use outcome::{Exit, Failure};
 use runner::{Site, Worker, Works};
 use runner_api::{Api, Door, People, people, tokens};
@@ -29,18 +30,22 @@ pub(crate) fn site(common: &Common, cx: &Context) -> Result<Site, Failure> {
     Ok(Site { state: site.own_state(&cx.host)?, ..site })
 }
 
+pub(crate) async fn queue(common: &Common, site: &Site) -> Result<Arc<dyn Store>, Failure> {
+    runner::queue(common.store.as_deref(), site, Duration::from_millis(common.lease_ms)).await
+}
+
 async fn serve(args: &Serve, slots: u32, common: &Common, cx: &Context) -> Result<(), Failure> {
     service::log();
     let stop = service::stop_on_signal()?;
     let site = site(common, cx)?;
-    let store = runner::queue(common.store.as_deref(), &site).await?;
+    let store = queue(common, &site).await?;
     tokens::first(&cx.host, store.as_ref(), &site.state).await?;
     let files = || match &args.files {
         Some(url) => Files::open(url, &site.state).map_err(Failure::from),
         None => Ok(Files::local(&site.state)),
     };
     let doors = doors(args)?;
-    let settings = runner_api::Settings { rate: args.rate, ..runner_api::Settings::default() };
+    let settings = runner_api::Settings::at_rate(args.rate);
     let people = people(&site, cx)?;
     let api = Arc::new(Api::new(Arc::clone(&store), files()?, site.clone(), people, settings, stop.clone()));
     let worker = if args.with_worker {

@@ -12,12 +12,12 @@ use runner_api::tokens;
 use serde::Serialize;
 
 use crate::args::{Common, TokenAction};
-use crate::serve::site;
+use crate::serve::{queue, site};
 
 pub(crate) fn run(action: TokenAction, common: &Common, cx: &Context) -> Result<ExitCode, Failure> {
     let site = site(common, cx)?;
     service::runtime(1)?.block_on(async {
-        let store = runner::queue(common.store.as_deref(), &site).await?;
+        let store = queue(common, &site).await?;
         perform(action, store.as_ref(), cx).await
     })?;
     Ok(Exit::Done.into())

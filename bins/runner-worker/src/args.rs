@@ -31,4 +31,7 @@ pub(crate) struct Args {
     /// How long jobs may go on when the worker stops, in seconds; then they are handed back to the queue
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     pub(crate) grace: u64,
+    /// How long nothing may be heard of a worker before its jobs are another's, in milliseconds: the same everywhere
+    #[arg(long, value_name = "MS", hide = true, default_value_t = 15_000, value_parser = clap::value_parser!(u64).range(100..))]
+    pub(crate) lease_ms: u64,
 }

@@ -25,7 +25,7 @@ async fn work(args: Args, slots: u32, cx: &Context) -> Result<(), Failure> {
     let stop = service::stop_on_signal()?;
     let site = Site::find(&cx.host, args.configs, args.state)?;
     let site = Site { state: site.own_state(&cx.host)?, ..site };
-    let store = runner::queue(args.store.as_deref(), &site).await?;
+    let store = runner::queue(args.store.as_deref(), &site, Duration::from_millis(args.lease_ms)).await?;
     let files = match &args.files {
         Some(url) => Files::open(url, &site.state)?,
         None => Files::local(&site.state),

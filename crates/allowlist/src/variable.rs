@@ -62,7 +62,9 @@ const STEERING_PREFIXES: [&str; 20] = [
 ];
 
 /// What opens something outside of the job.
-const SECRETS: [&str; 9] = [
+const SECRETS: [&str; 15] = [
+    "AWS_ACCESS_KEY_ID",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
     "CODEX_API_KEY",
     "CREDENTIALS_DIRECTORY",
     "DATABASE_URL",
@@ -70,6 +72,10 @@ const SECRETS: [&str; 9] = [
     "DOCKER_HOST",
     "KUBECONFIG",
     "OPENAI_API_KEY",
+    "PGPASSFILE",
+    "PGPASSWORD",
+    "RUNNER_FILES",
+    "RUNNER_STORE",
     "SSH_AUTH_SOCK",
     "TAILSCALE_AUTHKEY",
 ];

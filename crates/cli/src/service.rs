@@ -1,17 +1,20 @@
 //! What programs share that go on until they are told to stop.
 
 use std::io::stderr;
+use std::process::exit;
 use std::time::Duration;
 
 use outcome::Failure;
 use sd_notify::NotifyState;
 use tokio::runtime::{Builder, Runtime};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 /// Threads that answer; what takes long is done by others.
 const THREADS: usize = 2;
+/// What a shell says of a program that a signal ended, without the signal.
+const BY_SIGNAL: i32 = 128;
 
 /// A runtime with at most so many threads for what blocks.
 ///
@@ -39,15 +42,22 @@ pub fn stop_on_signal() -> Result<CancellationToken, Failure> {
     let stop = CancellationToken::new();
     let stopping = stop.clone();
     tokio::spawn(async move {
-        tokio::select! {
-            _ = int.recv() => {}
-            _ = term.recv() => {}
-        }
+        told(&mut int, &mut term).await;
         tell(NotifyState::Stopping);
         tracing::info!("stops");
         stopping.cancel();
+        let signal = told(&mut int, &mut term).await;
+        exit(BY_SIGNAL + signal.as_raw_value());
     });
     Ok(stop)
+}
+
+/// The next signal.
+async fn told(int: &mut Signal, term: &mut Signal) -> SignalKind {
+    tokio::select! {
+        _ = int.recv() => SignalKind::interrupt(),
+        _ = term.recv() => SignalKind::terminate(),
+    }
 }
 
 /// Tells systemd that the program is ready, and from then on, where it wants to know, that `lives` still says so.

@@ -1,17 +1,27 @@
 //! Where the files of a job's attempts are.
 //!
 //! A worker writes what there is of an attempt, job and epoch, to `jobs/<id>/<epoch>` in its state directory: the logs,
-//! which grow while the job runs, what the job left, and last `artifact.json`.
+//! which grow while the job runs, what the job left, and last `artifact.json`. Who reads on the same machine reads that
+//! directory. With an object store the worker sends it all there, and readers on other machines read it there.
 //!
 //! **Invariant:** nothing outside of an attempt's directory is read, whatever path is asked for and whatever was put
 //! there.
 //! **Invariant:** no call holds more than a bounded piece of a file, and none blocks the runtime.
-//! **Invariant:** a byte of a log has one offset, while it grows and after.
+//! **Invariant:** a byte of a log has one offset: while it grows, while it is sent and after that.
+//! **Invariant:** `artifact.json` is given when everything else is there.
+//!
+//! The state directory and a shared one are trusted, with who may write to them; what a job left there is not.
 
+#![allow(clippy::disallowed_methods, reason = "this crate reads what jobs left: it is the boundary to those files")]
+
+mod beneath;
 mod error;
-mod here;
+mod layout;
 mod log;
 mod name;
+mod objects;
+mod open;
+mod send;
 mod tail;
 
 pub use error::FilesError;
@@ -23,42 +33,73 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use job::Id;
-use runner_wire::{ArtifactFile, LogTail, Stream};
+use runner_wire::{ArtifactFile, Artifacts, LogTail, Stream};
 use tokio::task::spawn_blocking;
 
-use crate::here::{Here, read_at};
+use crate::beneath::{Beneath, read_at};
+use crate::layout::ARTIFACT;
 use crate::log::Log;
+use crate::objects::Objects;
 
 /// The most bytes of one answer.
-pub const MAX_READ: usize = 1 << 20;
+pub const MAX_READ: u64 = 1 << 20;
+/// The longest list of files that is read, in bytes. A runner's proof has room for less.
+const MAX_INDEX: u64 = 256 << 20;
 
 /// The files of all attempts.
 #[derive(Debug, Clone)]
 pub struct Files {
-    here: Here,
+    here: Beneath,
+    /// Where others read them.
+    objects: Option<Objects>,
 }
 
 impl Files {
     /// Those of a state directory.
     pub fn local(state: &Path) -> Self {
-        Self { here: Here::new(state) }
+        Self { here: Beneath::jobs(state), objects: None }
     }
 
-    /// Those of a directory that several machines share: not yet.
+    /// Those that are at `file:///DIR` or, with the feature `s3`, at `s3://BUCKET/PREFIX`. A worker sends them there from
+    /// its state directory. Credentials and endpoint of S3 are those of the environment, `AWS_...`.
+    ///
+    /// Who may enter the directory may read the files. A bucket needs a rule that removes uploads that were never
+    /// completed: those of a worker that died.
     ///
     /// # Errors
-    /// [`FilesError::Unavailable`].
-    pub fn open(url: &str, _state: &Path) -> Result<Self, FilesError> {
-        Err(FilesError::Unavailable(format!("{url} cannot be shared")))
+    /// [`FilesError::Url`]; [`FilesError::Unavailable`] when there is no such directory.
+    pub fn open(url: &str, state: &Path) -> Result<Self, FilesError> {
+        Self::open_with(url, state, open::aws_vars())
     }
 
-    /// The files of an attempt, by path, without the runner's working files. None where there is no such attempt.
+    /// The same with variables of another environment.
+    ///
+    /// # Errors
+    /// Those of [`Files::open`].
+    pub fn open_with(url: &str, state: &Path, vars: Vec<(String, String)>) -> Result<Self, FilesError> {
+        Ok(Self { objects: Some(open::open(url, vars)?), ..Self::local(state) })
+    }
+
+    /// The files of an attempt, by path, without the runner's working files. None where there is no such attempt; from an
+    /// object store none before all but `artifact.json` are there.
     ///
     /// # Errors
     /// [`FilesError::Unavailable`]; [`FilesError::Corrupt`] where there are more than a runner keeps.
     pub async fn list(&self, id: &Id, epoch: u32) -> Result<Vec<ArtifactFile>, FilesError> {
-        let (here, id) = (self.here.clone(), id.clone());
-        Ok(blocking(move || here.list(&id, epoch)).await?.unwrap_or_default())
+        let attempt = attempt(id, epoch);
+        let Some(objects) = &self.objects else {
+            let here = self.here.clone();
+            return Ok(blocking(move || here.list(&name::below(&attempt, &[]))).await?.unwrap_or_default());
+        };
+        let index = layout::index(&attempt);
+        let Some(size) = objects.size(&index).await? else { return Ok(Vec::new()) };
+        if size > MAX_INDEX {
+            return Err(FilesError::Corrupt("there are too many"));
+        }
+        let Some(index) = objects.read(&index, 0..size).await? else { return Ok(Vec::new()) };
+        let last = objects.size(&layout::file(&attempt, ARTIFACT)).await?;
+        let last = last.map(|bytes| ArtifactFile { path: ARTIFACT.to_owned(), bytes });
+        blocking(move || indexed(&index, last)).await
     }
 
     /// The size of a file, in bytes. `None` when there is none that may be read.
@@ -66,9 +107,15 @@ impl Files {
     /// # Errors
     /// [`FilesError::Unavailable`].
     pub async fn size(&self, id: &Id, epoch: u32, path: &str) -> Result<Option<u64>, FilesError> {
-        let (here, id, path) = (self.here.clone(), id.clone(), path.to_owned());
-        let file = blocking(move || open(&here, &id, epoch, &path)).await?;
-        Ok(file.map(|(_, size)| size))
+        if name::parts(path).is_none() {
+            return Ok(None);
+        }
+        let (attempt, path) = (attempt(id, epoch), path.to_owned());
+        if let Some(objects) = &self.objects {
+            return objects.size(&layout::file(&attempt, &path)).await;
+        }
+        let here = self.here.clone();
+        Ok(blocking(move || here.open(&name::below(&attempt, &split(&path)))).await?.map(|(_, size)| size))
     }
 
     /// What is there of a range of a file: at most [`MAX_READ`] bytes, and none only behind its end.
@@ -76,13 +123,19 @@ impl Files {
     /// # Errors
     /// [`FilesError::Missing`] when there is no file that may be read; [`FilesError::Unavailable`].
     pub async fn read(&self, id: &Id, epoch: u32, path: &str, range: Range<u64>) -> Result<Bytes, FilesError> {
-        let (here, id, path) = (self.here.clone(), id.clone(), path.to_owned());
+        if name::parts(path).is_none() {
+            return Err(FilesError::Missing);
+        }
+        let (attempt, path, range) = (attempt(id, epoch), path.to_owned(), bounded(range));
+        if let Some(objects) = &self.objects {
+            return objects.read(&layout::file(&attempt, &path), range).await?.ok_or(FilesError::Missing);
+        }
+        let here = self.here.clone();
         let read = move || {
-            let (file, size) = open(&here, &id, epoch, &path)?.ok_or(FilesError::Missing)?;
-            let most = range.end.min(size).saturating_sub(range.start);
-            read_at(&file, range.start, bounded(most))
+            let (file, size) = here.open(&name::below(&attempt, &split(&path)))?.ok_or(FilesError::Missing)?;
+            read_at(&file, range.start..range.end.min(size))
         };
-        Ok(blocking(read).await?.into())
+        blocking(read).await
     }
 
     /// How much there is of a log, in bytes: more and more while the job runs.
@@ -90,11 +143,11 @@ impl Files {
     /// # Errors
     /// [`FilesError::Unavailable`].
     pub async fn log_size(&self, id: &Id, epoch: u32, stream: Stream) -> Result<u64, FilesError> {
-        Ok(self.open_log(id, epoch, stream).await?.size)
+        self.open_log(id, epoch, stream).await?.size().await
     }
 
-    /// What is there of a log from an offset on: at most `most` and [`MAX_READ`] bytes, none where it has no more yet.
-    /// Fewer do not mean that there are no more.
+    /// What is there of a log from an offset on: at most `most` and [`MAX_READ`] bytes, none only where it has no more
+    /// yet. Fewer do not mean that there are no more.
     ///
     /// # Errors
     /// [`FilesError::Unavailable`].
@@ -106,8 +159,8 @@ impl Files {
         offset: u64,
         most: usize,
     ) -> Result<Bytes, FilesError> {
-        let log = self.open_log(id, epoch, stream).await?;
-        log.read(offset..offset.saturating_add(most.min(MAX_READ) as u64)).await
+        let range = bounded(offset..offset.saturating_add(most as u64));
+        self.open_log(id, epoch, stream).await?.piece(range).await
     }
 
     /// The last lines of a log, and how many it has. A line of more than 64 KiB is shown by its end; lines of more than
@@ -122,19 +175,40 @@ impl Files {
     }
 
     async fn open_log(&self, id: &Id, epoch: u32, stream: Stream) -> Result<Log, FilesError> {
-        let (here, id) = (self.here.clone(), id.clone());
-        let file = blocking(move || here.open(&id, epoch, &[name::log(stream)])).await?;
-        let (file, size) = file.map_or((None, 0), |(file, size)| (Some(Arc::new(file)), size));
-        Ok(Log { file, size })
+        let attempt = attempt(id, epoch);
+        match &self.objects {
+            Some(objects) => Ok(Log::Objects(objects.clone(), attempt, stream)),
+            None => self.log_here(&attempt, stream).await,
+        }
+    }
+
+    async fn log_here(&self, attempt: &str, stream: Stream) -> Result<Log, FilesError> {
+        let (here, attempt) = (self.here.clone(), attempt.to_owned());
+        let file = blocking(move || here.open(&name::below(&attempt, &[name::log(stream)]))).await?;
+        Ok(Log::File(file.map(|(file, size)| (Arc::new(file), size))))
     }
 }
 
-fn open(here: &Here, id: &Id, epoch: u32, path: &str) -> Result<Option<(std::fs::File, u64)>, FilesError> {
-    name::parts(path).map_or(Ok(None), |parts| here.open(id, epoch, &parts))
+/// The place of an attempt below that of all.
+fn attempt(id: &Id, epoch: u32) -> String {
+    format!("{id}/{epoch}")
 }
 
-fn bounded(bytes: u64) -> usize {
-    usize::try_from(bytes).unwrap_or(usize::MAX).min(MAX_READ)
+fn split(path: &str) -> Vec<&str> {
+    path.split('/').collect()
+}
+
+fn bounded(range: Range<u64>) -> Range<u64> {
+    range.start..range.end.min(range.start.saturating_add(MAX_READ))
+}
+
+/// The files of an index, and the last.
+fn indexed(index: &[u8], last: Option<ArtifactFile>) -> Result<Vec<ArtifactFile>, FilesError> {
+    let index: Artifacts =
+        serde_json::from_slice(index).map_err(|_| FilesError::Corrupt("the list of them is none"))?;
+    let mut files: Vec<ArtifactFile> = index.files.into_iter().chain(last).collect();
+    files.sort_unstable_by(|one, other| one.path.cmp(&other.path));
+    Ok(files)
 }
 
 /// Does what may wait for a disk where nobody waits for it.

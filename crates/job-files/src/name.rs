@@ -17,6 +17,11 @@ pub(crate) fn parts(path: &str) -> Option<Vec<&str>> {
     (parts.len() <= MAX_DEPTH && parts.iter().all(plain) && !HIDDEN.contains(&parts[0])).then_some(parts)
 }
 
+/// A path in an attempt's directory.
+pub(crate) fn below<'a>(attempt: &'a str, parts: &[&'a str]) -> Vec<&'a str> {
+    attempt.split('/').chain(parts.iter().copied()).collect()
+}
+
 /// The file of a log.
 pub(crate) const fn log(stream: Stream) -> &'static str {
     match stream {

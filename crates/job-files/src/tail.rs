@@ -18,7 +18,7 @@ const LINE: usize = 32;
 
 /// The last lines, the oldest first, and how many lines there are. What has no newline at its end is a line too.
 pub(crate) async fn tail(log: &Log, lines: u32) -> Result<(Vec<String>, u64), FilesError> {
-    let size = log.size;
+    let size = log.size().await?;
     let mut last = Last { most: lines, room: MAX_ANSWER, ..Last::default() };
     let mut end = size;
     while end > 0 && !last.full() {
@@ -32,13 +32,13 @@ pub(crate) async fn tail(log: &Log, lines: u32) -> Result<(Vec<String>, u64), Fi
         last.line();
     }
     last.lines.reverse();
-    Ok((last.lines, count(log).await?))
+    Ok((last.lines, count(log, size).await?))
 }
 
-async fn count(log: &Log) -> Result<u64, FilesError> {
+async fn count(log: &Log, size: u64) -> Result<u64, FilesError> {
     let (mut lines, mut ended) = (0, true);
-    for start in (0..log.size).step_by(usize::try_from(BLOCK).expect("a block is small")) {
-        let block = log.read(start..start + BLOCK).await?;
+    for start in (0..size).step_by(usize::try_from(BLOCK).expect("a block is small")) {
+        let block = log.read(start..size.min(start + BLOCK)).await?;
         lines += memchr_iter(b'\n', &block).count() as u64;
         ended = block.ends_with(b"\n");
     }

@@ -388,6 +388,12 @@ impl Store for Engine {
         Ok(removed.rows_affected())
     }
 
+    async fn ended(&self, before: Time) -> Result<Vec<Id>, StoreError> {
+        let ended = "SELECT id FROM jobs WHERE id < $1 AND ended_at < $2 ORDER BY id";
+        let ended = sqlx::query(ended).bind(String::from(Id::new(before, [0; 8]))).bind(before.as_millis());
+        ids(&ended.fetch_all(&self.read).await?)
+    }
+
     async fn prune(&self, before: Time) -> Result<u64, StoreError> {
         let mut tx = self.begin().await?;
         let (now, _) = clock(&mut tx).await?;

@@ -172,7 +172,8 @@ pub trait Store: Send + Sync {
     /// Renews the lease of a job that is run.
     async fn beat(&self, id: &Id, epoch: u32) -> Result<Beat, StoreError>;
 
-    /// Says how a job ended, or that it is to be tried again. `None` when it was not the worker's to say.
+    /// Says how a job ended, or that it is to be tried again. `None` when it was not the worker's to say, and when it was
+    /// said before: whoever was not answered the first time looks whether the job ended in this epoch.
     async fn end(
         &self,
         id: &Id,
@@ -235,6 +236,9 @@ pub trait Store: Send + Sync {
 
     /// Removes the tokens of this name. Says how many there were.
     async fn remove_tokens(&self, name: &str) -> Result<u64, StoreError>;
+
+    /// Jobs that ended before then: those that [`Store::prune`] removes, the oldest first.
+    async fn ended(&self, before: Time) -> Result<Vec<Id>, StoreError>;
 
     /// Removes jobs that ended before then, with their timelines, and what else is of no use. Says how many jobs.
     async fn prune(&self, before: Time) -> Result<u64, StoreError>;

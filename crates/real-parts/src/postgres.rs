@@ -21,8 +21,9 @@ const VERSIONS: &str = "/usr/lib/postgresql";
 const PORT: u16 = 5432;
 
 /// Small, and nothing that outlives a kill outside of its directory.
-const SETTINGS: [&str; 4] =
-    ["shared_buffers=16MB", "max_connections=100", "dynamic_shared_memory_type=mmap", "log_checkpoints=off"];
+const SETTINGS: [&str; 3] = ["shared_buffers=16MB", "dynamic_shared_memory_type=mmap", "log_checkpoints=off"];
+/// Clients at one time, where nobody says another number.
+const CONNECTIONS: u32 = 100;
 
 /// A running server with its cluster. Its user and superuser is `postgres`, everyone who reaches it is trusted, and it
 /// is gone with its data when dropped.
@@ -47,9 +48,17 @@ pub struct Builder {
     tcp: Option<SocketAddr>,
     host: Option<Host>,
     below: Option<PathBuf>,
+    connections: Option<u32>,
 }
 
 impl Builder {
+    /// Lets in so many clients at one time.
+    #[must_use]
+    pub fn connections(mut self, connections: u32) -> Self {
+        self.connections = Some(connections);
+        self
+    }
+
     /// Listens there too. The socket is for the user of the tests alone, this is for whoever reaches the address.
     #[must_use]
     pub fn tcp(mut self, address: SocketAddr) -> Self {
@@ -90,12 +99,13 @@ impl Builder {
             Some(tcp) => (tcp.ip().to_string(), tcp.port()),
             None => (String::new(), PORT),
         };
-        let places = [
+        let own = [
             format!("unix_socket_directories={}", dir.display()),
             format!("listen_addresses={address}"),
             format!("port={port}"),
+            format!("max_connections={}", self.connections.unwrap_or(CONNECTIONS)),
         ];
-        SETTINGS.iter().map(|&setting| setting.to_owned()).chain(places).collect()
+        SETTINGS.iter().map(|&setting| setting.to_owned()).chain(own).collect()
     }
 }
 

@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::unfold;
 use job::Job;
 use runner_wire::Artifacts;
 
+use crate::body::Path;
 use crate::jobs::find;
 use crate::problem::Refused;
 use crate::service::Api;

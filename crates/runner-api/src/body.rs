@@ -40,6 +40,40 @@ pub(crate) async fn whole(body: Body) -> Result<Bytes, Refused> {
     })
 }
 
+/// A form of a page: every field known and named once.
+pub(crate) struct Form<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Form<T> {
+    type Rejection = Refused;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refused> {
+        let (parts, body) = request.into_parts();
+        let request = Request::from_parts(parts, Body::from(whole(body).await?));
+        let read = axum::extract::Form::from_request(request, state).await;
+        let axum::extract::Form(form) = read.map_err(|error| {
+            let detail = outcome::printable(&error.body_text());
+            Refused::bad("bad-form", detail, "load the page again, and send what it asks for")
+        })?;
+        Ok(Self(form))
+    }
+}
+
+/// What a path names.
+pub(crate) struct Path<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
+    type Rejection = Refused;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refused> {
+        let read = axum::extract::Path::from_request_parts(parts, state).await;
+        let axum::extract::Path(named) = read.map_err(|error| {
+            let detail = outcome::printable(&error.body_text());
+            Refused::bad("bad-path", detail, "name it in UTF-8, percent-encoded")
+        })?;
+        Ok(Self(named))
+    }
+}
+
 /// The query of a URL: every word known and said once.
 pub(crate) struct Words<T>(pub(crate) T);
 

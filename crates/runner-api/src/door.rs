@@ -6,6 +6,7 @@ use std::fmt;
 use std::fs::{self, Permissions};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener as StdUnixListener, UnixStream};
 use std::path::Path;
@@ -16,6 +17,9 @@ use outcome::Failure;
 use rustix::fs::Mode;
 use rustix::process::umask;
 use tokio::net::{TcpListener, UnixListener};
+
+/// Clients that wait until they are let in; the system may have less room.
+const WAITING: i32 = 1024;
 
 /// Where clients come in.
 #[derive(Debug)]
@@ -33,7 +37,7 @@ impl Door {
     /// Usage, class `not-loopback`, for another address; busy, class `listening`, when something listens there.
     pub fn port(address: SocketAddr) -> Result<Self, Failure> {
         on_loopback(address)?;
-        let bound = std::net::TcpListener::bind(address).and_then(tcp);
+        let bound = std::net::TcpListener::bind(address).and_then(|listener| tcp(patient(listener)?));
         bound.map_err(|error| not_bound(&address.to_string(), &error))
     }
 
@@ -42,7 +46,7 @@ impl Door {
     /// # Errors
     /// Busy, class `listening`, when something is there; not ready of the same class where it cannot be.
     pub fn socket(path: &Path) -> Result<Self, Failure> {
-        let bound = bind(path).and_then(unix);
+        let bound = bind(path).and_then(|listener| unix(patient(listener)?));
         bound.map_err(|error| not_bound(&path.display().to_string(), &error))
     }
 
@@ -80,6 +84,12 @@ impl fmt::Display for Door {
             },
         }
     }
+}
+
+/// With room for more who wait than the library makes.
+fn patient<L: AsFd>(listener: L) -> io::Result<L> {
+    rustix::net::listen(&listener, WAITING)?;
+    Ok(listener)
 }
 
 fn tcp(listener: std::net::TcpListener) -> io::Result<Door> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use host::Local;
 use job::life::MAX_ATTEMPTS;
@@ -14,7 +14,7 @@ use runner::{Asked, Order};
 use runner_wire::{Events, JobView, Jobs, Submit, Submitted, Why};
 use serde::Deserialize;
 
-use crate::body::{Document, Words};
+use crate::body::{Document, Path, Words};
 use crate::principal::Principal;
 use crate::problem::Refused;
 use crate::service::Api;
@@ -35,9 +35,7 @@ pub(crate) async fn submit(
     who: Principal,
     Document(asked): Document<Submit>,
 ) -> Result<(StatusCode, Json<Submitted>), Refused> {
-    let submission = accept(&api, &who, asked, None).await?;
-    api.metrics.submitted();
-    let (status, job) = match submission {
+    let (status, job) = match accept(&api, &who, asked, None).await? {
         Submission::New(job) => (StatusCode::CREATED, job),
         Submission::Known(job) => (StatusCode::OK, job),
     };
@@ -72,7 +70,11 @@ pub(crate) async fn accept(
         rerun_of,
     };
     let asked = Asked { job: asked.job_type, repo: asked.repo_name, sha: asked.sha, params: asked.params };
-    Ok(runner::submit(&Local::new(), api.store.as_ref(), &policy, asked, order).await?)
+    let submission = runner::submit(&Local::new(), api.store.as_ref(), &policy, asked, order).await?;
+    if matches!(submission, Submission::New(_)) {
+        api.metrics.submitted();
+    }
+    Ok(submission)
 }
 
 fn within(name: &str, value: impl Into<i64>, least: i64, most: i64) -> Result<(), Refused> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Form, Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, REFERRER_POLICY, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
@@ -18,11 +18,11 @@ use runner_page::{ErrorPage, Filter, Frame, JobPage, JobsPage, LoginPage, QueueP
 use runner_wire::{Stream, Why};
 use serde::Deserialize;
 
-use crate::body::Words;
+use crate::body::{Form, Path, Words};
 use crate::jobs::{again, find, page, stop};
 use crate::principal::{Principal, SESSION, Transport, cookie, same_site};
 use crate::problem::Refused;
-use crate::router::{known, private};
+use crate::router::{in_time, known, private};
 use crate::scope::Scope;
 use crate::service::Api;
 use crate::sight::Sight;
@@ -83,7 +83,7 @@ async fn signed_in(
 
 /// Whatever was answered becomes a page, with what a browser is to know about it.
 async fn as_page(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
+    let mut response = in_time(next.run(request)).await;
     if let Some(problem) = response.extensions_mut().remove::<runner_wire::Problem>() {
         let status = response.status();
         let page = ErrorPage { viewer: None, code: status.as_u16(), problem: &problem };
@@ -152,8 +152,10 @@ async fn job_page(api: &Api, who: &Principal, id: &str, part: Part) -> Answer {
     let events = api.store.events(&job.job_id).await?;
     let (artifact, files) = (artifact(api, &job).await?, artifacts::of(api, &job).await?);
     let mut ends = Vec::new();
-    for stream in [Stream::Stdout, Stream::Stderr] {
-        ends.push(logs::ending(api, &job, stream, LINES).await?);
+    // What changes by itself is all but the log, which a script goes on with.
+    let streams = if matches!(part, Part::Whole) { &[Stream::Stdout, Stream::Stderr][..] } else { &[] };
+    for stream in streams {
+        ends.push(logs::ending(api, &job, *stream, LINES).await?);
     }
     let sight = Sight::of(api).await?;
     let (viewer, view) = (who.viewer(), sight.view(job));

@@ -82,7 +82,7 @@ async fn guard(State(gate): State<Gate>, mut request: Request, next: Next) -> Re
     let response = match admitted(&gate, &mut request).await {
         Err(refused) => refused.into_response(),
         Ok(()) if gate.operation.streams => next.run(request).await,
-        Ok(()) => timeout(PATIENCE, next.run(request)).await.unwrap_or_else(|_| too_slow().into_response()),
+        Ok(()) => in_time(next.run(request)).await,
     };
     gate.api.metrics.answered(gate.operation.name, response.status(), begun.elapsed());
     private(response)
@@ -110,6 +110,11 @@ pub(crate) async fn known(
         return Err(refused.again_after(1));
     }
     Ok(principal)
+}
+
+/// An answer, or that there was none in time.
+pub(crate) async fn in_time(answer: impl Future<Output = Response>) -> Response {
+    timeout(PATIENCE, answer).await.unwrap_or_else(|_| too_slow().into_response())
 }
 
 fn too_slow() -> Refused {

@@ -20,8 +20,8 @@ use crate::principal::Transport;
 use crate::router::router;
 use crate::service::Api;
 
-/// Connections at one time, through each door.
-const CONNECTIONS: usize = 512;
+/// Connections at one time, through each door: both together leave room in the 1024 files that a process may usually open.
+const CONNECTIONS: usize = 384;
 /// How long a client may take for the head of a request, and may be idle between two.
 const HEAD: Duration = Duration::from_secs(30);
 /// The longest head of a request, in bytes.
@@ -50,9 +50,9 @@ async fn welcome<L: Listener>(mut listener: L, router: Router, stop: Cancellatio
     let mut connections = JoinSet::new();
     while !stop.is_cancelled() {
         // Who waits outside is not forgotten: the system keeps them in its queue.
-        let Ok(permit) = Arc::clone(&room).acquire_owned().await else { break };
+        let next = async { (Arc::clone(&room).acquire_owned().await, listener.accept().await) };
         tokio::select! {
-            (stream, _) = listener.accept() => {
+            (permit, (stream, _)) = next => {
                 let (router, stop) = (router.clone(), stop.clone());
                 connections.spawn(async move {
                     connection(stream, router, &stop).await;

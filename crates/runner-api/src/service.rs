@@ -18,6 +18,9 @@ use crate::metrics::Metrics;
 use crate::people::People;
 use crate::problem::Refused;
 
+/// Seconds of the average that may come at once.
+const BURST: NonZeroU32 = NonZeroU32::new(5).unwrap();
+
 /// How the service behaves.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
@@ -29,10 +32,10 @@ pub struct Settings {
     pub streams: usize,
 }
 
-impl Default for Settings {
-    fn default() -> Self {
-        let number = |number| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
-        Self { rate: number(200), burst: number(1000), streams: 256 }
+impl Settings {
+    /// So many requests a second of one principal, and five times as many at once; 256 live logs.
+    pub const fn at_rate(rate: NonZeroU32) -> Self {
+        Self { rate, burst: rate.saturating_mul(BURST), streams: 256 }
     }
 }
 

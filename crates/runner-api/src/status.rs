@@ -1,18 +1,20 @@
 //! Whether the service is there, can do its work, and what it does.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
-use job_store::KnownWorker;
+use job_store::{KnownWorker, Limits};
 use outcome::Failure;
 use runner_wire::{Check, Health, Queue, Ready, RepoQueue, Worker, Workers};
 use rustix::fs::statvfs;
 use tokio::task::spawn_blocking;
 
+use crate::body::Path;
 use crate::principal::Principal;
 use crate::problem::Refused;
 use crate::service::Api;
@@ -109,7 +111,9 @@ pub(crate) async fn queue(State(api): App) -> Result<Json<Queue>, Refused> {
 }
 
 pub(crate) async fn queued(api: &Api) -> Result<Queue, Refused> {
-    let limits = runner::limits(&api.policy().await?);
+    // Where the allowlists cannot be read, none is begun.
+    let none = Limits { all: 0, each: 0, named: BTreeMap::new() };
+    let limits = api.policy().await.map_or(none, |policy| runner::limits(&policy));
     let counts = api.store.counts().await?;
     let running: u64 = running(&counts).values().sum();
     let repos = counts.into_iter().map(|count| RepoQueue {

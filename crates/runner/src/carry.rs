@@ -1,6 +1,7 @@
 //! One job of a queue, carried from the claim to what the queue is told of its end.
 //!
 //! **Invariant:** a job that is not this worker's any more is killed, and nothing is said of it.
+//! **Invariant:** the end of a job is told when its files are where they are read.
 //! **Invariant:** what ended is told until the queue has heard it, or has given the job to another.
 
 use std::pin::pin;
@@ -9,20 +10,23 @@ use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable as _};
 use host::{Cancel, Local};
-use job::{Artifact, Ending, Job, Status};
+use job::{Artifact, Ending, Id, Job, Status};
+use job_files::{Files, FilesError};
 use job_store::{Beat, Store, StoreError};
 use outcome::{Exit, Failure};
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::attempt::Attempt;
 use crate::run::{Asked, Finished, Runner};
-use crate::worker::Works;
+use crate::worker::{Works, lasting};
 
 /// Longest time between two tries to tell the queue something.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// How long it is tried to keep the files of a job that ended.
+const KEEPING: Duration = Duration::from_mins(10);
 
 /// Why a job was stopped before its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,11 +44,8 @@ pub(crate) async fn carry(works: Arc<Works>, job: Job, release: CancellationToke
     let (id, epoch) = (job.job_id.clone(), job.life.epoch);
     tracing::info!(job = %id, epoch, trace_id = job.trace_id, "begins");
     let cancel = Cancel::default();
-    let ran = {
-        let (works, job, cancel) = (Arc::clone(&works), job.clone(), cancel.clone());
-        spawn_blocking(move || run(&works, &job, &cancel))
-    };
-    let mut ran = pin!(ran);
+    let lost = CancellationToken::new();
+    let mut ran = pin!(run_and_keep(&works, &job, &cancel, &release, &lost));
     let mut watching = Watching::new(works.store.as_ref());
     let mut stopped = None;
     let result = loop {
@@ -52,6 +53,9 @@ pub(crate) async fn carry(works: Arc<Works>, job: Job, release: CancellationToke
             result = &mut ran => break result,
             () = watching.tick() => {
                 let why = watching.look(&job).await;
+                if why == Some(Stopped::Lost) {
+                    lost.cancel();
+                }
                 stopped = stopped.or(why);
             }
             () = release.cancelled(), if stopped.is_none() => stopped = Some(Stopped::Released),
@@ -60,22 +64,58 @@ pub(crate) async fn carry(works: Arc<Works>, job: Job, release: CancellationToke
             cancel.cancel();
         }
     };
-    let result = result.unwrap_or_else(|panicked| Err(Failure::bug("panic", panicked.to_string(), "report this")));
-    let said = Said::of(&result);
+    let (said, lease) = (Said::of(&result), works.store.lease());
     if stopped == Some(Stopped::Lost) {
         tracing::warn!(job = %id, epoch, "was given to another worker: what came of it is left out");
         return;
     }
     let told = if stopped == Some(Stopped::Released) && said.status == Status::Cancelled {
-        tell(&release, || works.store.release(&id, epoch, "it stops")).await
+        tell(lease, &release, || works.store.release(&id, epoch, "it stops")).await
     } else {
-        tell(&release, || works.store.end(&id, epoch, said.status, &said.ending, said.retry)).await
+        tell(lease, &release, || works.store.end(&id, epoch, said.status, &said.ending, said.retry)).await
     };
     match told {
-        Ok(Some(job)) => tracing::info!(job = %id, epoch, status = job.life.status.as_str(), "told"),
-        Ok(None) => tracing::warn!(job = %id, epoch, "was given to another worker: what came of it is left out"),
-        Err(error) => tracing::error!(job = %id, epoch, %error, "the queue was not told: the job will be begun again"),
+        Some(Ok(Some(job))) => tracing::info!(job = %id, epoch, status = job.life.status.as_str(), "told"),
+        Some(Ok(None)) => tracing::warn!(job = %id, epoch, "was given to another worker: what came of it is left out"),
+        Some(Err(error)) => tracing::error!(job = %id, epoch, %error, "the queue was not told"),
+        None => tracing::error!(job = %id, epoch, "the queue was not told: the job will be begun again"),
     }
+}
+
+/// Runs a job, and sends what there is of it to where it is read: its logs while it runs, all of it when it ended. A job
+/// whose files are not there failed, unless nobody wants it any more.
+async fn run_and_keep(
+    works: &Arc<Works>,
+    job: &Job,
+    cancel: &Cancel,
+    release: &CancellationToken,
+    lost: &CancellationToken,
+) -> Result<Finished, Failure> {
+    let (id, epoch, ended) = (&job.job_id, job.life.epoch, CancellationToken::new());
+    let ran = async {
+        let (works, job, cancel) = (Arc::clone(works), job.clone(), cancel.clone());
+        let ran = spawn_blocking(move || run(&works, &job, &cancel)).await;
+        ended.cancel();
+        ran.unwrap_or_else(|panicked| Err(Failure::bug("panic", panicked.to_string(), "report this")))
+    };
+    let (result, ()) = tokio::join!(ran, works.files.follow(id, epoch, ended.clone()));
+    let kept = lost.run_until_cancelled(keep(&works.files, id, epoch, release)).await;
+    match (result, kept) {
+        (Ok(finished), Some(Err(error))) if finished.artifact.status != Status::Cancelled => Err(error.into()),
+        (result, _) => result,
+    }
+}
+
+/// Keeps the files of a job that ended, again and again while that is not possible. A worker that stops is less patient.
+async fn keep(files: &Files, id: &Id, epoch: u32, release: &CancellationToken) -> Result<(), FilesError> {
+    let began = Instant::now();
+    let patience = || if release.is_cancelled() { LONGEST_WAIT } else { KEEPING };
+    let waits = ExponentialBuilder::default().with_max_delay(LONGEST_WAIT).with_jitter().without_max_times();
+    let keep = || files.keep(id, epoch);
+    keep.retry(waits)
+        .when(|_| began.elapsed() < patience())
+        .notify(|error, _| tracing::warn!(job = %id, epoch, %error, "its files were not kept: will be tried again"))
+        .await
 }
 
 fn run(works: &Works, job: &Job, cancel: &Cancel) -> Result<Finished, Failure> {
@@ -99,15 +139,22 @@ fn run(works: &Works, job: &Job, cancel: &Cancel) -> Result<Finished, Failure> {
     runner.attempt(&asked, &attempt, &job.trace_id)
 }
 
-/// Tells the queue something, again and again while it does not answer. A worker that stops tries a few times.
-async fn tell<F>(release: &CancellationToken, say: impl Fn() -> F) -> Result<Option<Job>, StoreError>
+/// Tells the queue something, again and again while it does not answer. A worker that stops does so for as long as the
+/// job may be its own: `None` when it was not heard.
+async fn tell<F>(
+    lease: Duration,
+    release: &CancellationToken,
+    say: impl Fn() -> F,
+) -> Option<Result<Option<Job>, StoreError>>
 where
     F: Future<Output = Result<Option<Job>, StoreError>>,
 {
     let waits = ExponentialBuilder::default().with_max_delay(LONGEST_WAIT).with_jitter();
-    let waits = if release.is_cancelled() { waits } else { waits.without_max_times() };
     let passes = |error: &StoreError| matches!(error, StoreError::Unavailable(_) | StoreError::Full(_));
-    say.retry(waits).when(passes).await
+    tokio::select! {
+        told = say.retry(waits.without_max_times()).when(passes) => Some(told),
+        () = lasting(release, lease) => None,
+    }
 }
 
 /// Keeps the lease of a job.
@@ -137,16 +184,18 @@ impl<'a> Watching<'a> {
     /// Renews the lease. Says why the job is to be stopped, if it is.
     async fn look(&mut self, job: &Job) -> Option<Stopped> {
         let asked = Instant::now();
-        match self.store.beat(&job.job_id, job.life.epoch).await {
-            Ok(Beat::Yours { cancel }) => {
+        // Another may have it from then on. A worker that was stopped until after that asks all the same.
+        let over = self.heard + self.store.lease();
+        let patience = over.max(asked + self.store.lease() / 3);
+        match timeout_at(patience, self.store.beat(&job.job_id, job.life.epoch)).await {
+            Ok(Ok(Beat::Yours { cancel })) => {
                 self.heard = asked;
                 cancel.map(|_| Stopped::Cancelled)
             }
-            Ok(Beat::Lost) => Some(Stopped::Lost),
-            Err(error) => {
+            Ok(Ok(Beat::Lost)) | Err(_) => Some(Stopped::Lost),
+            Ok(Err(error)) => {
                 tracing::warn!(job = %job.job_id, %error, "the lease was not renewed");
-                // Another may have it from now on.
-                (asked.duration_since(self.heard) >= self.store.lease()).then_some(Stopped::Lost)
+                (asked >= over).then_some(Stopped::Lost)
             }
         }
     }
@@ -180,5 +229,58 @@ impl Said {
                 retry: failure.exit == Exit::Infrastructure,
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    const ID: &str = "20260131T235959123Z-0123456789abcdef";
+
+    /// A state directory with an attempt, and a shared one that is gone.
+    fn gone() -> (TempDir, TempDir, Files) {
+        let (state, shared) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+        let attempt = state.path().join(format!("jobs/{ID}/1"));
+        fs::create_dir_all(&attempt).unwrap();
+        fs::write(attempt.join("artifact.json"), "{}").unwrap();
+        let files = Files::open(&format!("file://{}", shared.path().display()), state.path()).unwrap();
+        fs::remove_dir(shared.path()).unwrap();
+        // Nothing can be made in its place.
+        fs::write(shared.path(), "").unwrap();
+        (state, shared, files)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_cannot_be_kept_is_kept_when_it_can() {
+        let ((_state, shared, files), id) = (gone(), ID.parse().unwrap());
+        let release = CancellationToken::new();
+        let back = async {
+            tokio::time::sleep(KEEPING / 2).await;
+            fs::remove_file(shared.path()).unwrap();
+            fs::create_dir(shared.path()).unwrap();
+        };
+        let (kept, ()) = tokio::join!(keep(&files, &id, 1, &release), back);
+        assert_eq!(kept, Ok(()));
+        assert_eq!(files.size(&id, 1, "artifact.json").await, Ok(Some(2)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_can_never_be_kept_is_told_in_the_end_and_sooner_by_a_worker_that_stops() {
+        let ((_state, shared, files), id) = (gone(), ID.parse().unwrap());
+        let release = CancellationToken::new();
+        for most in [KEEPING, LONGEST_WAIT] {
+            let began = Instant::now();
+            let failure = Failure::from(keep(&files, &id, 1, &release).await.unwrap_err());
+            assert_eq!((failure.exit, &*failure.class), (Exit::Infrastructure, "files-unavailable"));
+            assert!((most..most + 3 * LONGEST_WAIT).contains(&began.elapsed()));
+            release.cancel();
+        }
+        fs::remove_file(shared.path()).unwrap();
+        fs::create_dir(shared.path()).unwrap();
     }
 }

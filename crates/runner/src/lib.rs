@@ -33,7 +33,7 @@ pub use attempt::{Attempt, NotAnAttempt};
 pub use collect::{Caps, CollectError, collect};
 pub use limits::limits;
 pub use logs::{Log, LogError};
-pub use prune::prune;
+pub use prune::{prune, prune_queue};
 pub use redact::{Secrets, Unfit};
 pub use run::{Asked, Finished, Runner, admit};
 pub use schedule::Schedules;

@@ -9,7 +9,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use host::{Host, HostError};
-use job::Id;
+use job::{Id, Time};
+use job_files::Files;
+use job_store::Store;
 use outcome::{Exit, Failure};
 use serde::Serialize;
 
@@ -80,6 +82,20 @@ pub fn prune(host: &dyn Host, site: &Site, age: Duration) -> Result<Removed, Fai
         unfinished: pruned.unfinished,
         scanned: pruned.scanned.same,
     })
+}
+
+/// Removes from the queue what ended and is older than `age`, and its files where others read them. Returns how many jobs.
+///
+/// # Errors
+/// Those of the store, and of where the files are: their jobs stay in the queue then.
+pub async fn prune_queue(store: &dyn Store, files: &Files, age: Duration) -> Result<u64, Failure> {
+    let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+    let before = Time::from_millis(store.now().await?.as_millis().saturating_sub(age));
+    let before = before.map_err(|error| Failure::usage("arguments", error.to_string(), "name fewer days"))?;
+    for id in store.ended(before).await? {
+        files.prune(&id).await?;
+    }
+    Ok(store.prune(before).await?)
 }
 
 /// What is no job's directory is left alone.

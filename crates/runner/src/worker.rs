@@ -5,7 +5,7 @@
 
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::attempt::Attempt;
 use crate::begun::time;
 use crate::carry::carry;
 use crate::clock;
@@ -32,7 +33,7 @@ use crate::site::Site;
 pub struct Works {
     /// The queue.
     pub store: Arc<dyn Store>,
-    /// Where the files of jobs go.
+    /// Where readers of what jobs leave find it.
     pub files: Files,
     /// Where everything is.
     pub site: Site,
@@ -51,6 +52,8 @@ pub struct Worker {
     works: Arc<Works>,
     seat: Seat,
     started_at: Time,
+    /// Why the allowlists could not be read when that was last tried.
+    told: Mutex<Option<String>>,
 }
 
 impl Worker {
@@ -62,12 +65,14 @@ impl Worker {
         let host = Local::new();
         let site = Site { state: works.site.own_state(&host)?, configs: works.site.configs.clone() };
         let seat = Seat::take(&host, &site.state)?;
-        sweep(&host, &site.state)?;
+        let dead = sweep(&host, &site.state)?;
         works.store.part(&seat.name).await?;
         for job in works.store.bury(&seat.name).await? {
             tracing::warn!(job = %job.job_id, status = job.life.status.as_str(), "was left behind by an earlier worker");
         }
-        Ok(Self { works: Arc::new(Works { site, ..works }), seat, started_at: time(&host)? })
+        keep_dead(&works.files, &dead).await;
+        let works = Arc::new(Works { site, ..works });
+        Ok(Self { works, seat, started_at: time(&host)?, told: Mutex::default() })
     }
 
     /// What it is called.
@@ -83,7 +88,11 @@ impl Worker {
         let release = CancellationToken::new();
         let mut jobs = JoinSet::new();
         let clock = AbortOnDropHandle::new(tokio::spawn(clock::run(Arc::clone(&self.works), stop.clone())));
-        let worked = self.work(&mut jobs, &release, stop).await;
+        let worked = tokio::select! {
+            worked = self.work(&mut jobs, &release, stop) => worked,
+            // A queue that never answers is not waited for: what it gives now is given to another.
+            () = lasting(stop, self.works.store.lease()) => Ok(()),
+        };
         drop(clock);
         if !jobs.is_empty() {
             tracing::info!(jobs = jobs.len(), "stops: waits for what runs");
@@ -94,7 +103,7 @@ impl Worker {
             }
         }
         // It is forgotten after a while all the same.
-        let _ = self.works.store.part(&self.seat.name).await;
+        let _ = timeout(self.works.store.lease(), self.works.store.part(&self.seat.name)).await;
         worked
     }
 
@@ -158,8 +167,34 @@ impl Worker {
 
     fn policy(&self) -> Option<Policy> {
         let policy = self.works.site.policy(&Local::new());
-        policy.inspect_err(|failure| tracing::error!(class = %failure.class, "takes no job: {}", failure.reason)).ok()
+        let why = policy.as_ref().err().map(|failure| failure.reason.clone());
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        // It is looked several times a second: told is what is new.
+        if let Err(failure) = &policy
+            && *told != why
+        {
+            tracing::error!(class = %failure.class, "takes no job: {}", failure.reason);
+        }
+        *told = why;
+        policy.ok()
     }
+}
+
+/// Keeps what there is of jobs whose worker died. That helps to see why; nobody waits for it.
+async fn keep_dead(files: &Files, dead: &[Attempt]) {
+    for Attempt { id, epoch } in dead {
+        let Some(epoch) = *epoch else { continue };
+        if let Err(error) = files.keep(id, epoch).await {
+            tracing::warn!(job = %id, epoch, %error, "the files of a job whose worker died were not kept");
+            return;
+        }
+    }
+}
+
+/// Until it was cancelled for that long.
+pub(crate) async fn lasting(stop: &CancellationToken, time: Duration) {
+    stop.cancelled().await;
+    sleep(time).await;
 }
 
 /// What passes by itself is told and waited for; a database of newer programs is not.
@@ -180,13 +215,15 @@ pub fn slots(wanted: Option<NonZeroU32>) -> u32 {
     wanted.map(NonZeroU32::get).or_else(processors).unwrap_or(1)
 }
 
-/// The queue at `url`, or the one in the state directory.
+/// The queue at `url`, or the one in the state directory. A job is another's when nothing was heard of its worker for `lease`;
+/// all programs of a queue have the same.
 ///
 /// # Errors
 /// Those of the store.
-pub async fn queue(url: Option<&str>, site: &Site) -> Result<Arc<dyn Store>, Failure> {
+pub async fn queue(url: Option<&str>, site: &Site, lease: Duration) -> Result<Arc<dyn Store>, Failure> {
     let own = format!("sqlite:{}", site.state.join("queue.db").display());
-    Ok(job_store::open(url.unwrap_or(&own), job_store::Settings::default()).await?)
+    let settings = job_store::Settings { lease, ..job_store::Settings::default() };
+    Ok(job_store::open(url.unwrap_or(&own), settings).await?)
 }
 
 /// The running program, also where another was put in its place meanwhile: what becomes the init of a sandbox.

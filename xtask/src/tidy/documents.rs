@@ -68,13 +68,18 @@ fn row_id(test: &str) -> Option<String> {
     is_id(&id).then_some(id)
 }
 
-/// The name of every test function: what stands after `fn` below a `#[test]`.
+/// What stands above a test function.
+const TESTS: [&str; 2] = ["#[test]", "#[tokio::test"];
+
+/// The name of every test function: what stands after `fn` below one of [`TESTS`].
 fn tests(facts: &Facts) -> BTreeSet<&str> {
-    facts.sources().flat_map(|(_, text)| text.split("#[test]").skip(1).filter_map(function_name)).collect()
+    let below = |mark| facts.sources().flat_map(move |(_, text)| text.split(mark).skip(1));
+    TESTS.into_iter().flat_map(below).filter_map(function_name).collect()
 }
 
 fn function_name(below: &str) -> Option<&str> {
-    let line = below.lines().map(str::trim_start).find_map(|line| line.strip_prefix("fn "))?;
+    let mut lines = below.lines().map(|line| line.trim_start().trim_start_matches("async "));
+    let line = lines.find_map(|line| line.strip_prefix("fn "))?;
     line.split(|c: char| !c.is_alphanumeric() && c != '_').next()
 }
 
@@ -151,7 +156,7 @@ mod tests {
             | G04 | deletion | `g04_deletion_is_refused`, `g04_gone` |\n\
             | G05 | rewind | none yet |\n\
             | G06 | refs | `not_a_test` |\n";
-        let code = "//! T.\nfn not_a_test() {}\n#[test]\n#[allow(x)]\nfn g04_deletion_is_refused() {}\n    #[test]\n    fn g07_base() {}";
+        let code = "//! T.\nfn not_a_test() {}\n#[test]\n#[allow(x)]\nfn g04_deletion_is_refused() {}\n    #[tokio::test(x)]\n    async fn g07_base() {}";
         assert_snapshot!(check(&[(THREAT_MODEL, model), ("a.rs", code)]), @r"
         docs/threat-model.md:3: G04 names g04_gone, which is no test
         docs/threat-model.md:4: G05 names no test

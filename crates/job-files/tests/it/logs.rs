@@ -24,7 +24,7 @@ async fn a_log_that_grows_is_read_from_where_one_was() {
     lab.put("stderr.log", "bad\n");
     assert_eq!(lab.files.log(&lab.id, EPOCH, Stdout, 0, 100).await.unwrap(), "one\n");
     assert_eq!(lab.files.log(&lab.id, EPOCH, Stdout, 4, 100).await.unwrap(), "");
-    let mut log = OpenOptions::new().append(true).open(lab.dir().join("stdout.log")).unwrap();
+    let mut log = OpenOptions::new().append(true).open(lab.attempt().join("stdout.log")).unwrap();
     log.write_all(b"two\n").unwrap();
     assert_eq!(lab.files.log_size(&lab.id, EPOCH, Stdout).await, Ok(8));
     assert_eq!(lab.files.log(&lab.id, EPOCH, Stdout, 4, 3).await.unwrap(), "two");

@@ -1,4 +1,4 @@
-//! The files of attempts, in the state directory.
+//! The files of attempts: in the state directory, in a shared one, and on a real S3 server.
 
 #![allow(
     clippy::disallowed_methods,
@@ -10,3 +10,4 @@ mod hostile;
 mod lab;
 mod logs;
 mod memory;
+mod sent;

@@ -21,14 +21,14 @@ fn j15_the_last_lines_of_2_gib_take_constant_memory() {
         return measured(Path::new(&state));
     }
     let lab = Lab::new();
-    let mut log = File::create(lab.dir().join("stdout.log")).unwrap();
+    let mut log = File::create(lab.attempt().join("stdout.log")).unwrap();
     log.write_all("a line\n".repeat(1 << 20).as_bytes()).unwrap();
     // One line without end, and no block of the disk.
     log.seek(SeekFrom::Start(SIZE)).unwrap();
     log.write_all("\nlast\n".repeat(100).as_bytes()).unwrap();
     drop(log);
-    OpenOptions::new().append(true).open(lab.dir().join("stdout.log")).unwrap().write_all(b"no end").unwrap();
-    let state = lab.dir().ancestors().nth(3).unwrap().to_owned();
+    OpenOptions::new().append(true).open(lab.attempt().join("stdout.log")).unwrap().write_all(b"no end").unwrap();
+    let state = lab.attempt().ancestors().nth(3).unwrap().to_owned();
     let name = "memory::j15_the_last_lines_of_2_gib_take_constant_memory";
     let ran = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", name, "--nocapture", "--test-threads=1"])

@@ -7,8 +7,6 @@ use std::time::Duration;
 use job::Job;
 use job_store::{Beat, Store};
 use rustix::process::{Pid, Signal, kill_process};
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions as _, Connection as _};
 
 use crate::jobs::{job, no_limits, submit, succeed, take, take_some};
 use crate::lab::{block_on, open};
@@ -27,9 +25,6 @@ fn child() {
     let told = told.into_string().unwrap();
     let [role, url, lease] = told.split('\n').collect::<Vec<_>>().try_into().unwrap();
     block_on(async {
-        if role == "visit" {
-            return visit(url).await;
-        }
         let store = open(url, Duration::from_millis(lease.parse().unwrap())).await.unwrap();
         say("ready");
         if role != "obey" {
@@ -94,15 +89,6 @@ async fn work(store: &dyn Store) {
             }
         }
     }
-}
-
-/// Opens the file and closes it as a program does that ends well.
-async fn visit(url: &str) {
-    let options = SqliteConnectOptions::new().filename(url.strip_prefix("sqlite:").unwrap());
-    let mut conn = options.connect().await.unwrap();
-    sqlx::query("SELECT count(*) FROM jobs").fetch_one(&mut conn).await.unwrap();
-    conn.close().await.unwrap();
-    say("closed");
 }
 
 /// A child. It is killed when dropped.

@@ -87,6 +87,19 @@ fn only_what_the_infrastructure_broke_is_tried_again_later_and_later() {
 }
 
 #[test]
+fn each_wait_is_four_times_the_one_before_and_none_is_longer_than_five_minutes() {
+    let (mut life, mut waits) = (Life::new(at(0), 9), Vec::new());
+    for _ in 0..8 {
+        for step in [claim(), broken()] {
+            life = life.step(&step, at(0)).unwrap().0;
+        }
+        waits.push(life.not_before.as_millis() - BIRTH);
+    }
+    assert_eq!(waits, [1, 4, 16, 64, 256, 300, 300, 300].map(|seconds| seconds * 1000));
+    assert_eq!(LONGEST_WAIT.as_secs(), 300);
+}
+
+#[test]
 fn j19_a_lost_worker_costs_an_attempt_and_the_last_one_ends_the_job() {
     assert_snapshot!(check(2, &[claim(), Step::Lose, claim(), Step::Lose]), @r"
     1s started: attempt 1 of 2 on vps/1

@@ -364,3 +364,8 @@ fn a_file_can_be_collected_again_elsewhere() {
     let first = collect(&source, &job.to(""), &Caps::default()).unwrap();
     assert_eq!(collect(&source, &again, &Caps::default()).unwrap(), first);
 }
+
+#[test]
+fn what_readers_are_not_given_cannot_be_an_output() {
+    assert!(job_files::HIDDEN.iter().all(|hidden| collect::RESERVED.contains(hidden)));
+}

@@ -129,7 +129,9 @@ fn what_ended_before_a_time_is_removed_and_what_runs_or_waits_is_kept() {
         eventually(async || (store.now().await.unwrap() > limit).then_some(())).await;
         let young = submit(&*store, &job("b")).await;
         let young = store.cancel(&young.job_id, &cancelled()).await.unwrap().unwrap();
+        assert_eq!(store.ended(limit).await.unwrap().len(), 1);
         assert_eq!(store.prune(limit).await.unwrap(), 1);
+        assert!(store.ended(limit).await.unwrap().is_empty());
         let left = all(&*store).await;
         assert_eq!(
             left.iter().map(|job| job.life.status).collect::<Vec<_>>(),

@@ -55,6 +55,8 @@ fn a_beat_tells_who_wants_the_job_stopped_and_why() {
         assert_eq!(asked.life.status, Status::Running);
         let bob = Cancelled { by: "bob".into(), why: "late".into() };
         assert!(matches!(other.cancel(&id, &bob).await.unwrap(), Some(Stopped::Asked(_))));
+        // It has its lease still.
+        assert_eq!(store.reap().await.unwrap(), []);
         assert_eq!(store.beat(&id, 1).await.unwrap(), Beat::Yours { cancel: Some(alice()) });
         let ended = store.end(&id, 1, Status::Cancelled, &ending(-1), false).await.unwrap().unwrap();
         assert_eq!(ended.life.ending.unwrap().reason.as_deref(), Some("alice stopped it: a typo"));

@@ -1,15 +1,17 @@
-//! The files of attempts in the state directory.
+//! Files below a directory.
 //!
 //! **Invariant:** each part of a path is opened in the directory of the part before it, and the kernel follows no link and
-//! crosses no mount: nothing outside of the attempt's directory is read, whatever was put there and when.
+//! crosses no mount: nothing outside of the directory is read, whatever was put there and when.
 //! **Invariant:** only regular files with one name are read.
 
-use std::fs::File;
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use job::Id;
+use bytes::Bytes;
 use runner_wire::ArtifactFile;
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
@@ -20,39 +22,57 @@ use crate::name::{HIDDEN, MAX_DEPTH};
 /// The most files of an attempt. A runner's proof has room for fewer.
 const MAX_FILES: usize = 500_000;
 
-/// `jobs` in the state directory.
+/// A directory that is trusted, and what is below it, which is not.
 #[derive(Debug, Clone)]
-pub(crate) struct Here {
-    jobs: PathBuf,
+pub(crate) struct Beneath {
+    top: PathBuf,
+    /// There may be no such directory yet.
+    may_be_absent: bool,
 }
 
-impl Here {
-    pub(crate) fn new(state: &Path) -> Self {
-        Self { jobs: state.join("jobs") }
+impl Beneath {
+    /// A directory that must be there.
+    pub(crate) fn new(top: PathBuf) -> Self {
+        Self { top, may_be_absent: false }
+    }
+
+    /// `jobs` in a state directory.
+    pub(crate) fn jobs(state: &Path) -> Self {
+        Self { top: state.join("jobs"), may_be_absent: true }
     }
 
     /// A file and its size now. `None` when there is none that may be read.
-    pub(crate) fn open(&self, id: &Id, epoch: u32, parts: &[&str]) -> Result<Option<(File, u64)>, FilesError> {
+    pub(crate) fn open(&self, parts: &[&str]) -> Result<Option<(File, u64)>, FilesError> {
         let Some((name, dirs)) = parts.split_last() else { return Ok(None) };
-        let Some(dir) = self.dir(id, epoch, dirs)? else { return Ok(None) };
+        let Some(dir) = self.dir(dirs)? else { return Ok(None) };
         let Some(file) = present(open(&dir, name, FILE))? else { return Ok(None) };
         let size = plain(&rustix::fs::fstat(&file)?);
         Ok(size.map(|size| (file.into(), size)))
     }
 
-    /// The files of an attempt by path. `None` when it has no directory here.
-    pub(crate) fn list(&self, id: &Id, epoch: u32) -> Result<Option<Vec<ArtifactFile>>, FilesError> {
-        let Some(dir) = self.dir(id, epoch, &[])? else { return Ok(None) };
+    /// The files in a directory and below it, by path. `None` when there is no such directory.
+    pub(crate) fn list(&self, parts: &[&str]) -> Result<Option<Vec<ArtifactFile>>, FilesError> {
+        let Some(dir) = self.dir(parts)? else { return Ok(None) };
         let mut files = Vec::new();
         walk(&dir, "", 1, &mut files)?;
         files.sort_unstable_by(|one, other| one.path.cmp(&other.path));
         Ok(Some(files))
     }
 
-    fn dir(&self, id: &Id, epoch: u32, parts: &[&str]) -> Result<Option<OwnedFd>, FilesError> {
-        let top = rustix::fs::openat(CWD, &self.jobs, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
-        let Some(mut dir) = present(top)? else { return Ok(None) };
-        for part in [id.as_str(), &epoch.to_string()].iter().chain(parts) {
+    /// Removes all that is in a directory, and it.
+    pub(crate) fn remove(&self, parts: &[&str]) -> Result<(), FilesError> {
+        match fs::remove_dir_all(parts.iter().fold(self.top.clone(), |dir, part| dir.join(part))) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            removed => Ok(removed?),
+        }
+    }
+
+    fn dir(&self, parts: &[&str]) -> Result<Option<OwnedFd>, FilesError> {
+        let mut dir = match rustix::fs::openat(CWD, &self.top, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
+            Err(Errno::NOENT) if self.may_be_absent => return Ok(None),
+            dir => dir?,
+        };
+        for part in parts {
             let Some(next) = present(open(&dir, part, DIRECTORY))? else { return Ok(None) };
             dir = next;
         }
@@ -70,7 +90,7 @@ fn open(dir: &OwnedFd, name: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
     rustix::fs::openat2(dir, name, flags, Mode::empty(), resolve)
 }
 
-/// What cannot be a file of an attempt is none.
+/// What is no plain file is none.
 fn present<T>(result: Result<T, Errno>) -> Result<Option<T>, Errno> {
     match result {
         Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::XDEV | Errno::NXIO | Errno::NODEV) => Ok(None),
@@ -111,18 +131,19 @@ fn walk(dir: &OwnedFd, above: &str, depth: usize, files: &mut Vec<ArtifactFile>)
     Ok(())
 }
 
-/// Up to `most` bytes; fewer only at the end of the file.
-pub(crate) fn read_at(file: &File, at: u64, most: usize) -> Result<Vec<u8>, FilesError> {
+/// What is there of a range; all of it where the file is so long.
+pub(crate) fn read_at(file: &File, range: Range<u64>) -> Result<Bytes, FilesError> {
+    let most = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(usize::MAX);
     let mut bytes = vec![0; most];
     let mut filled = 0;
     while filled < most {
-        match file.read_at(&mut bytes[filled..], at + filled as u64) {
+        match file.read_at(&mut bytes[filled..], range.start + filled as u64) {
             Ok(0) => break,
             Ok(read) => filled += read,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error.into()),
         }
     }
     bytes.truncate(filled);
-    Ok(bytes)
+    Ok(bytes.into())
 }
