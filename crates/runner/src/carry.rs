@@ -123,6 +123,7 @@ fn run(works: &Works, job: &Job, cancel: &Cancel) -> Result<Finished, Failure> {
     let runner = Runner {
         host: &host,
         site: &works.site,
+        policies: &works.policies,
         program: &works.program,
         trees: works.trees,
         live: &|_, _| {},
