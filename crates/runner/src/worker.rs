@@ -145,9 +145,10 @@ impl Worker {
         }
         let Some(policy) = self.policy() else { return Ok(()) };
         let claim = Claim { worker: self.name(), most: room, limits: &limits(&policy) };
+        let cancels = self.works.store.hints().cancels();
         let claimed = passing(self.works.store.claim(&claim).await)?;
         for job in claimed.into_iter().flatten() {
-            jobs.spawn(carry(Arc::clone(&self.works), job, release.clone()));
+            jobs.spawn(carry(Arc::clone(&self.works), job, cancels.clone(), release.clone()));
         }
         Ok(())
     }
