@@ -8,7 +8,7 @@ use cli::{Context, service};
 use job_files::Files;
 use job_store::Store;
 use outcome::{Exit, Failure};
-use runner::{Site, Worker, Works};
+use runner::{Policies, Site, Worker, Works};
 use runner_api::{Api, Door, People, people, tokens};
 
 use crate::args::{Common, Serve};
@@ -50,7 +50,16 @@ async fn serve(args: &Serve, slots: u32, common: &Common, cx: &Context) -> Resul
     let api = Arc::new(Api::new(Arc::clone(&store), files()?, site.clone(), people, settings, stop.clone()));
     let worker = if args.with_worker {
         let (program, trees, grace) = (runner::own_program()?, args.trees, Duration::from_secs(args.grace));
-        let works = Works { store: Arc::clone(&store), files: files()?, site, program, trees, slots, grace };
+        let works = Works {
+            store: Arc::clone(&store),
+            files: files()?,
+            site,
+            policies: Policies::default(),
+            program,
+            trees,
+            slots,
+            grace,
+        };
         Some(Worker::new(works).await?)
     } else {
         None

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap_complete::Shell;
 use cli::Context;
 use outcome::{Exit, Failure};
-use runner::{Asked, Runner, Site, Wanted, allow, own_program, prune};
+use runner::{Asked, Policies, Runner, Site, Wanted, allow, own_program, prune};
 
 use crate::args::{Action, Allow, Args, Prune, Run};
 use crate::{fetch, jobs, orb, watch};
@@ -37,8 +37,15 @@ fn job(args: Run, cx: &Context) -> Result<ExitCode, Failure> {
     let site = Site::find(&cx.host, args.place.configs, args.place.state)?;
     let program = own_program()?;
     let live = |stream, bytes: &[u8]| cx.console.hand_on(stream, bytes);
-    let runner =
-        Runner { host: &cx.host, site: &site, program: &program, trees: args.trees, live: &live, cancel: &cx.cancel };
+    let runner = Runner {
+        host: &cx.host,
+        site: &site,
+        policies: &Policies::default(),
+        program: &program,
+        trees: args.trees,
+        live: &live,
+        cancel: &cx.cancel,
+    };
     let asked = Asked { job: args.job, repo: args.repo, sha: args.sha, params: once(args.params)? };
     let finished = runner.run(&asked)?;
     if cx.console.json() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use cli::{Context, service};
 use job_files::Files;
 use outcome::{Exit, Failure};
-use runner::{Site, Worker, Works};
+use runner::{Policies, Site, Worker, Works};
 
 use crate::args::Args;
 
@@ -31,7 +31,16 @@ async fn work(args: Args, slots: u32, cx: &Context) -> Result<(), Failure> {
         None => Files::local(&site.state),
     };
     let (program, grace) = (runner::own_program()?, Duration::from_secs(args.grace));
-    let works = Works { store: Arc::clone(&store), files, site, program, trees: args.trees, slots, grace };
+    let works = Works {
+        store: Arc::clone(&store),
+        files,
+        site,
+        policies: Policies::default(),
+        program,
+        trees: args.trees,
+        slots,
+        grace,
+    };
     let worker = Worker::new(works).await?;
     cx.console.note(&format!("runs jobs as {}", worker.name()));
     service::ready(move || {

@@ -40,7 +40,8 @@ mod dialect {
     /// the tables. The number is this program's own.
     pub(super) const LOCK: Option<&str> = Some("SELECT pg_advisory_xact_lock(7102004533178466)");
     pub(super) const LOCKED: &str = "SELECT doc, lease_until, lease_ms FROM jobs WHERE id = $1 FOR UPDATE";
-    /// As for SQLite. What somebody is just cancelling is left out.
+    /// As for SQLite. What somebody is just cancelling is left out. The state of the one that is taken is looked at again in
+    /// a way that no index has: a plan from a time when few jobs waited would go through all that wait now.
     pub(super) const BEST: &str = "
         WITH RECURSIVE waiting (repo) AS (
             (SELECT repo FROM jobs WHERE status = 'queued' ORDER BY repo LIMIT 1)
@@ -57,7 +58,7 @@ mod dialect {
                 ORDER BY priority DESC, seq LIMIT 1
             ) FROM free
         )
-        SELECT doc FROM jobs WHERE seq IN (SELECT seq FROM best) AND status = 'queued'
+        SELECT doc FROM jobs WHERE seq = ANY (ARRAY(SELECT seq FROM best)) AND status || '' = 'queued'
         ORDER BY priority DESC, seq LIMIT 1 FOR UPDATE SKIP LOCKED";
 
     /// The time of the server, for leases too.
@@ -92,6 +93,9 @@ pub(crate) async fn open(options: PgConnectOptions, settings: Settings) -> Resul
         ("default_transaction_isolation", "read committed".to_owned()),
         // A program that is stopped, or whose machine is gone, gives up what it holds as it gives up its jobs.
         ("idle_in_transaction_session_timeout", settings.lease.as_millis().to_string()),
+        // A plan is kept when the table has grown since: from a small one all of it would be read by every statement.
+        ("enable_seqscan", "off".to_owned()),
+        ("jit", "off".to_owned()),
     ]);
     // One more, to listen.
     let pool = PgPoolOptions::new().max_connections(settings.connections.saturating_add(1)).acquire_timeout(PATIENCE);

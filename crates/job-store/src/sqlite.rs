@@ -88,7 +88,9 @@ pub(crate) async fn open(path: &Path, settings: Settings) -> Result<engine::Engi
         .busy_timeout(PATIENCE)
         // Of a log that was long once, so much is kept.
         .pragma("journal_size_limit", "16777216");
-    let write = SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
+    // A connection to a file does not break while nobody uses it: asking it first would take longer than most questions.
+    let pool = || SqlitePoolOptions::new().test_before_acquire(false).acquire_timeout(PATIENCE);
+    let write = pool().max_connections(1).idle_timeout(None).max_lifetime(None);
     // SQLite itself rolls back where the disk is full, which sqlx does not know: its own transaction would never end.
     let write = write.after_release(|conn, _| {
         Box::pin(async move {
@@ -96,10 +98,9 @@ pub(crate) async fn open(path: &Path, settings: Settings) -> Result<engine::Engi
             Ok(!conn.is_in_transaction())
         })
     });
-    let write = write.acquire_timeout(PATIENCE).connect_with(options.clone()).await?;
+    let write = write.connect_with(options.clone()).await?;
     engine::migrate(&write).await?;
-    let read = SqlitePoolOptions::new().max_connections(2).acquire_timeout(PATIENCE);
-    let read = read.connect_with(options.read_only(true)).await?;
+    let read = pool().max_connections(2).connect_with(options.read_only(true)).await?;
     Ok(engine::Engine::new(write, read, Arc::new(Hints::default()), settings, POLL))
 }
 

@@ -9,7 +9,7 @@ use host::Local;
 use job_files::Files;
 use job_store::Store;
 use outcome::Failure;
-use runner::Site;
+use runner::{Policies, Site};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
@@ -44,6 +44,7 @@ pub struct Api {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) files: Files,
     pub(crate) site: Site,
+    policies: Arc<Policies>,
     pub(crate) people: People,
     pub(crate) metrics: Metrics,
     pub(crate) rates: DefaultKeyedRateLimiter<String>,
@@ -67,6 +68,7 @@ impl Api {
             store,
             files,
             site,
+            policies: Arc::default(),
             people,
             metrics: Metrics::default(),
             rates: RateLimiter::keyed(quota),
@@ -76,9 +78,9 @@ impl Api {
     }
 
     /// What is allowed now: the files may have changed since the last request.
-    pub(crate) async fn policy(&self) -> Result<Policy, Refused> {
-        let site = self.site.clone();
-        let read = spawn_blocking(move || site.policy(&Local::new())).await;
+    pub(crate) async fn policy(&self) -> Result<Arc<Policy>, Refused> {
+        let (site, policies) = (self.site.clone(), Arc::clone(&self.policies));
+        let read = spawn_blocking(move || policies.now(&Local::new(), &site)).await;
         let read = read.map_err(|error| Failure::bug("panic", error.to_string(), "report this"))?;
         Ok(read?)
     }

@@ -16,7 +16,7 @@ use job_store::{Beat, Store, StoreError};
 use outcome::{Exit, Failure};
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::attempt::Attempt;
@@ -39,14 +39,14 @@ enum Stopped {
     Released,
 }
 
-/// Runs a job and tells the queue how it ended.
-pub(crate) async fn carry(works: Arc<Works>, job: Job, release: CancellationToken) {
+/// Runs a job and tells the queue how it ended. `cancels` has not seen what came after the claim.
+pub(crate) async fn carry(works: Arc<Works>, job: Job, cancels: watch::Receiver<()>, release: CancellationToken) {
     let (id, epoch) = (job.job_id.clone(), job.life.epoch);
     tracing::info!(job = %id, epoch, trace_id = job.trace_id, "begins");
     let cancel = Cancel::default();
     let lost = CancellationToken::new();
     let mut ran = pin!(run_and_keep(&works, &job, &cancel, &release, &lost));
-    let mut watching = Watching::new(works.store.as_ref());
+    let mut watching = Watching::new(works.store.as_ref(), cancels);
     let mut stopped = None;
     let result = loop {
         tokio::select! {
@@ -123,6 +123,7 @@ fn run(works: &Works, job: &Job, cancel: &Cancel) -> Result<Finished, Failure> {
     let runner = Runner {
         host: &host,
         site: &works.site,
+        policies: &works.policies,
         program: &works.program,
         trees: works.trees,
         live: &|_, _| {},
@@ -166,10 +167,12 @@ struct Watching<'a> {
 }
 
 impl<'a> Watching<'a> {
-    fn new(store: &'a dyn Store) -> Self {
-        let mut beats = interval(store.lease() / 3);
+    /// Of a job that was just claimed: its lease is a new one.
+    fn new(store: &'a dyn Store, cancels: watch::Receiver<()>) -> Self {
+        let every = store.lease() / 3;
+        let mut beats = interval_at(Instant::now() + every, every);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { store, beats, cancels: store.hints().cancels(), heard: Instant::now() }
+        Self { store, beats, cancels, heard: Instant::now() }
     }
 
     /// Waits until there is a reason to look.

@@ -51,7 +51,7 @@ async fn look(works: &Arc<Works>, since: Option<Time>) -> Result<Time, Failure> 
     if due.is_empty() {
         return Ok(now);
     }
-    let policy = works.site.policy(&host)?;
+    let policy = works.policies.now(&host, &works.site)?;
     for (name, schedule, at) in due {
         match begin(works, &policy, name, schedule, at).await {
             Ok(Submission::New(job)) => tracing::info!(schedule = name, job = %job.job_id, "is begun by the clock"),

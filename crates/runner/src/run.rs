@@ -18,6 +18,7 @@ use crate::attempt::Attempt;
 use crate::begun::Begun;
 use crate::desk::{Desk, sweep};
 use crate::perform::{Performed, perform};
+use crate::policies::Policies;
 use crate::site::Site;
 
 /// What is asked for: names, and nothing that is looked up yet.
@@ -73,6 +74,8 @@ pub struct Runner<'a> {
     pub host: &'a dyn Host,
     /// Where everything is.
     pub site: &'a Site,
+    /// What was allowed when that was last asked.
+    pub policies: &'a Policies,
     /// A program that becomes the init of a sandbox; this project's programs are looked for beside it.
     pub program: &'a Path,
     /// How many trees are kept.
@@ -104,7 +107,7 @@ impl Runner<'_> {
     fn begin(&self, asked: &Asked, begun: impl FnOnce() -> Result<Begun, Failure>) -> Result<Finished, Failure> {
         // What a job reads belongs to the runner, and the job may be another user. Others do not get into the state directory.
         rustix::process::umask(Mode::from_raw_mode(0o022));
-        let policy = self.site.policy(self.host)?;
+        let policy = self.policies.now(self.host, self.site)?;
         let admitted = admit(&policy, asked, None)?;
         let site = Site { state: self.site.own_state(self.host)?, configs: self.site.configs.clone() };
         let runner = Runner { site: &site, ..*self };

@@ -83,14 +83,37 @@ impl Site {
     /// Not ready: class `no-repos` without an allowlist of repositories, `config-unsafe` for one that others can write,
     /// `bad-allowlist` with everything that is wrong in it.
     pub fn policy(&self, host: &dyn Host) -> Result<Policy, Failure> {
+        self.parse(&self.lists(host)?)
+    }
+
+    /// The bytes of both allowlists.
+    ///
+    /// # Errors
+    /// As [`Site::policy`].
+    pub(crate) fn lists(&self, host: &dyn Host) -> Result<Lists, Failure> {
         let jobs = trusted(host, &self.configs.join(JOBS))?.unwrap_or_else(|| BUILT_IN_JOBS.into());
         let path = self.configs.join(REPOS);
         let repos = trusted(host, &path)?.ok_or_else(|| {
             let reason = format!("{} is not there: no repository is allowed", path.display());
             Failure::not_ready("no-repos", reason, "allow one: runner allow DIR-OR-URL")
         })?;
-        Policy::parse(&jobs, &repos).map_err(|problems| bad_allowlist(&self.configs, &problems.to_string()))
+        Ok(Lists { jobs, repos })
     }
+
+    /// What they say.
+    ///
+    /// # Errors
+    /// Not ready, class `bad-allowlist`, with everything that is wrong in them.
+    pub(crate) fn parse(&self, Lists { jobs, repos }: &Lists) -> Result<Policy, Failure> {
+        Policy::parse(jobs, repos).map_err(|problems| bad_allowlist(&self.configs, &problems.to_string()))
+    }
+}
+
+/// Both allowlists, as they are written.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Lists {
+    jobs: Vec<u8>,
+    repos: Vec<u8>,
 }
 
 pub(crate) fn bad_allowlist(configs: &Path, problems: &str) -> Failure {

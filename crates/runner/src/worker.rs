@@ -26,6 +26,7 @@ use crate::carry::carry;
 use crate::clock;
 use crate::desk::sweep;
 use crate::limits::limits;
+use crate::policies::Policies;
 use crate::seat::Seat;
 use crate::site::Site;
 
@@ -37,6 +38,8 @@ pub struct Works {
     pub files: Files,
     /// Where everything is.
     pub site: Site,
+    /// What was allowed when that was last asked.
+    pub policies: Policies,
     /// A program that becomes the init of a sandbox; this project's programs are looked for beside it.
     pub program: PathBuf,
     /// How many trees are kept.
@@ -142,9 +145,10 @@ impl Worker {
         }
         let Some(policy) = self.policy() else { return Ok(()) };
         let claim = Claim { worker: self.name(), most: room, limits: &limits(&policy) };
+        let cancels = self.works.store.hints().cancels();
         let claimed = passing(self.works.store.claim(&claim).await)?;
         for job in claimed.into_iter().flatten() {
-            jobs.spawn(carry(Arc::clone(&self.works), job, release.clone()));
+            jobs.spawn(carry(Arc::clone(&self.works), job, cancels.clone(), release.clone()));
         }
         Ok(())
     }
@@ -165,8 +169,8 @@ impl Worker {
         Ok(())
     }
 
-    fn policy(&self) -> Option<Policy> {
-        let policy = self.works.site.policy(&Local::new());
+    fn policy(&self) -> Option<Arc<Policy>> {
+        let policy = self.works.policies.now(&Local::new(), &self.works.site);
         let why = policy.as_ref().err().map(|failure| failure.reason.clone());
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         // It is looked several times a second: told is what is new.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use job::{Id, Status};
-use job_store::{Claim, NewJob, Settings, Store, StoreError};
+use job_store::{Claim, Limits, NewJob, Settings, Store, StoreError};
 use rustix::process::Signal;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -162,7 +162,7 @@ fn j19_limits_are_kept_whatever_isolation_the_database_has_as_its_own() {
         for n in 0..8 {
             let store = Arc::clone(&stores[n % 4]);
             claimers.spawn(async move {
-                let limits = job_store::Limits { all: 3, ..no_limits() };
+                let limits = Limits { all: 3, ..no_limits() };
                 take_some(&*store, "w", 1, &limits).await.len()
             });
         }
@@ -196,5 +196,35 @@ fn a_key_that_is_too_long_for_the_server_is_told_as_such() {
         let error = store.submit(&crate::jobs::keyed("a", &key.collect::<String>(), "h1")).await.unwrap_err();
         assert!(matches!(error, StoreError::Text(_)), "{error:?}");
         assert!(matches!(store.bury("a\0b").await, Err(StoreError::Text(_))));
+    });
+}
+
+#[test]
+fn a_claim_reads_few_jobs_though_many_wait_and_few_did_when_it_was_planned() {
+    const WAITING: i64 = 5000;
+    scenario(async |lab| {
+        let store = lab.open().await;
+        for _ in 0..10 {
+            submit(&*store, &job("a")).await;
+            succeed(&*store, &take(&*store, "w").await.unwrap()).await;
+        }
+        lab.sql("VACUUM ANALYZE jobs").await;
+        let wait = "INSERT INTO jobs (id, status, repo, job_type, priority, not_before, epoch, submitted_by, request_hash, doc)
+            SELECT 'x' || n, 'queued', 'full', 'j', 0, 0, 0, 'me', '', '' FROM generate_series(1, 5000) n";
+        lab.sql(wait).await;
+        let limits = Limits { all: 9, each: 9, named: [("full".to_owned(), 1)].into() };
+        lab.sql("UPDATE jobs SET status = 'running' WHERE id = 'x1'").await;
+        for _ in 0..20 {
+            submit(&*store, &job("b")).await;
+            let claimed = store.claim(&Claim { worker: "w", most: 1, limits: &limits }).await.unwrap();
+            succeed(&*store, &claimed[0]).await;
+        }
+        // What a connection read is told at its end.
+        drop(store);
+        let scans = "SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = 'jobs_waiting'";
+        eventually(async || (lab.number(scans).await > 40).then_some(())).await;
+        let read = "SELECT (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes)::bigint + (SELECT sum(seq_tup_read) FROM pg_stat_user_tables)::bigint";
+        let read = lab.number(read).await;
+        assert!(read < 2 * WAITING, "{read}");
     });
 }

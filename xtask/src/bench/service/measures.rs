@@ -18,8 +18,10 @@ use super::machine::{self, Watch};
 use super::report::{Row, Seen, millis};
 use super::stack::{BUSY, Engine, HOLD, Place, REPO, STAMP, Stack};
 
-/// Between two looks at a job or at the queue.
-const PAUSE: Duration = Duration::from_millis(5);
+/// Between two looks at a job or at the queue, each of which takes the service more than it takes a job to wait.
+const PAUSE: Duration = Duration::from_millis(20);
+/// The same where that is part of what is measured.
+const MOMENT: Duration = Duration::from_millis(5);
 /// Between two jobs, so that the service is idle.
 const IDLE: Duration = Duration::from_millis(50);
 /// Jobs that make mirror and trees, so that what is measured finds them.
@@ -232,7 +234,7 @@ fn throughput(lab: &Lab<'_>, workers: u32) -> io::Result<Vec<Row>> {
     let (mut ours, mut theirs) = (Took::default(), Took::default());
     let each = lab.sizes.jobs.div_ceil(TURNS);
     for _ in 0..TURNS {
-        ours.add(each, || all_jobs(lab, &stack.service, each))?;
+        ours.add(each, || all_jobs(lab, &stack, each))?;
         theirs.add(each, || all_runs(lab.place, &own, each))?;
     }
     none_failed(&mut client)?;
@@ -275,16 +277,18 @@ impl Took {
     }
 }
 
-/// From the first request to the last job's end.
-fn all_jobs(lab: &Lab<'_>, service: &Service, jobs: u32) -> io::Result<()> {
-    fill(service, &lab.job(STAMP, REPO), 2, jobs)?;
-    let mut client = service.connect()?;
+/// From the first request to the last job's end. Nobody asks for it before the last has begun.
+fn all_jobs(lab: &Lab<'_>, stack: &Stack, jobs: u32) -> io::Result<()> {
+    let watch = Watch::new(&stack.state.join("running"))?;
+    fill(&stack.service, &lab.job(STAMP, REPO), 2, jobs)?;
+    (0..jobs).try_for_each(|_| watch.next("").map(drop))?;
+    let mut client = stack.service.connect()?;
     loop {
         let queue = client.get("/queue")?;
         if queue["queued"] == 0 && queue["running"] == 0 {
             return Ok(());
         }
-        sleep(PAUSE);
+        sleep(MOMENT);
     }
 }
 
@@ -333,6 +337,8 @@ fn behind_a_busy_repository(lab: &Lab<'_>) -> io::Result<Vec<Row>> {
     watch.next(&id)?;
     let queued = lab.sizes.queued;
     let filled = timed(|| fill(&stack.service, &lab.job(STAMP, BUSY), 8, queued))?;
+    // The service closes a connection on which nothing is said for long.
+    let mut client = stack.service.connect()?;
     let rate = Seen::one(f64::from(queued) / filled.as_secs_f64(), queued as usize);
     let begun = begun(lab, &stack, &mut client, lab.sizes.starts, || Ok(Duration::ZERO))?;
     let start = lab.row(&format!("submit to start behind {queued}"), "ms", Seen::times(begun.start));

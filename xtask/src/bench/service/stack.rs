@@ -30,7 +30,8 @@ pub(super) const HOLD: &str = "hold";
 pub(super) const REPO: &str = "scene";
 pub(super) const BUSY: &str = "busy";
 
-const JOBS: &str = "schema = 1
+/// Beside the built-in ones, which an installation has to read too.
+const JOBS: &str = "
 [jobs.stamp]
 argv = [\"date\", \"+%s%N\"]
 timeout_sec = 60
@@ -83,7 +84,9 @@ impl Place {
         let repos = format!("schema = 1\n[queue]\nmax_running = 100\n{}{}", allowed(REPO, 50), allowed(BUSY, 1));
         let place = Self { dir: dir.to_owned(), sha, programs, made: AtomicU32::new(0) };
         fs::create_dir(place.configs()).map_err(|error| unusable(dir, &error))?;
-        for (name, text) in [("job_allowlist.toml", JOBS), ("repo_allowlist.toml", &repos)] {
+        let built_in = workshop.root().join("configs/job_allowlist.toml");
+        let built_in = fs::read_to_string(&built_in).map_err(|error| unusable(&built_in, &error))?;
+        for (name, text) in [("job_allowlist.toml", built_in + JOBS), ("repo_allowlist.toml", repos)] {
             fs::write(place.configs().join(name), text).map_err(|error| unusable(dir, &error))?;
         }
         Ok(place)
