@@ -8,9 +8,9 @@ use std::time::Instant;
 use clap::Args;
 use outcome::Failure;
 
-use crate::programs::Installed;
+use crate::programs::{BUILT, Installed, built};
 use crate::workshop::{Workshop, unusable};
-use crate::{demo, secrets, setup, snapshots, tidy};
+use crate::{secrets, setup, snapshots, tidy};
 
 /// Where the nextest profile `ci` leaves its report (`junit.path` in .config/nextest.toml).
 const REPORT: &str = "nextest/ci/junit.xml";
@@ -56,7 +56,7 @@ struct Step {
     run: fn(&Workshop) -> Result<(), Failure>,
 }
 
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 12] = [
     Step { name: "setup", run: |workshop| setup::run(workshop, &setup::Arguments { full: false }) },
     Step { name: "format", run: format },
     Step { name: "tidy", run: tidy::run },
@@ -66,7 +66,9 @@ const STEPS: [Step; 10] = [
     Step { name: "snapshots", run: unreferenced_snapshots },
     Step { name: "doctests", run: doctests },
     Step { name: "documentation", run: documentation },
-    Step { name: "demo", run: demo::all },
+    Step { name: "demo", run: |workshop| task(workshop, &["demo", "ship"]) },
+    Step { name: "demo of the runner", run: |workshop| task(workshop, &["demo", "runner"]) },
+    Step { name: "smoke", run: |workshop| task(workshop, &["smoke"]) },
 ];
 
 const FULL_STEPS: [Step; 6] = [
@@ -143,6 +145,7 @@ fn tests(workshop: &Workshop) -> Result<(), Failure> {
         .args(["nextest", "run", "--locked", "--workspace", "--profile", "ci"])
         .env("INSTA_UPDATE", "no")
         .env(snapshots::REFERENCES, references(workshop))
+        .env(BUILT, "1")
         .run("tests", "see the failed tests above")
 }
 
@@ -163,6 +166,12 @@ fn documentation(workshop: &Workshop) -> Result<(), Failure> {
         .args(["doc", "--locked", "--workspace", "--no-deps", "--document-private-items", "--quiet"])
         .env("RUSTDOCFLAGS", "-D warnings")
         .run("documentation", "mend the comments that rustdoc names above")
+}
+
+/// A task with the programs that the tests were run with.
+fn task(workshop: &Workshop, arguments: &[&str]) -> Result<(), Failure> {
+    let xtask = workshop.tool(built(workshop, "xtask")).args(arguments).env(BUILT, "1");
+    xtask.run("task", format!("run: cargo xtask {}", arguments.join(" ")))
 }
 
 fn installed_programs(workshop: &Workshop) -> Result<(), Failure> {

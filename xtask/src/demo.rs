@@ -12,7 +12,7 @@ use outcome::Failure;
 
 use crate::workshop::{Tool, Workshop, unusable};
 
-#[derive(Args, Default)]
+#[derive(Args)]
 pub(crate) struct Arguments {
     /// What to show
     #[arg(value_enum, default_value_t)]
@@ -47,16 +47,6 @@ pub(crate) fn run(workshop: &Workshop, arguments: &Arguments) -> Result<(), Fail
         println!("kept in {}", dir.keep().display());
     }
     outcome
-}
-
-/// Every demo.
-///
-/// # Errors
-/// As [`run`].
-pub(crate) fn all(workshop: &Workshop) -> Result<(), Failure> {
-    [Subject::Ship, Subject::Runner]
-        .into_iter()
-        .try_for_each(|subject| run(workshop, &Arguments { subject, keep: false }))
 }
 
 fn say(what: &str) {

@@ -10,10 +10,13 @@ use outcome::Failure;
 use crate::programs;
 use crate::workshop::{Workshop, unusable};
 
+const PROGRAMS: [&str; 6] =
+    ["orb-doctor", "orb-review-bundle", "orb-score-run", "runner-api-cli", "runner-cli", "runner-smoke"];
+
 /// # Errors
 /// The failure of the first step that does not end as it should.
 pub(crate) fn run(workshop: &Workshop) -> Result<(), Failure> {
-    programs::build(workshop, &["runner-api-cli", "runner-cli", "runner-smoke"])?;
+    programs::build(workshop, &PROGRAMS)?;
     let base = workshop.target("smoke");
     fs::create_dir_all(&base).map_err(|error| unusable(&base, &error))?;
     let dir = tempfile::tempdir_in(&base).map_err(|error| unusable(&base, &error))?;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cli::{Context, service};
-use job_files::Files;
 use job_store::Store;
 use outcome::{Exit, Failure};
 use runner::{Policies, Site, Worker, Works};
@@ -40,35 +39,21 @@ async fn serve(args: &Serve, slots: u32, common: &Common, cx: &Context) -> Resul
     let site = site(common, cx)?;
     let store = queue(common, &site).await?;
     tokens::first(&cx.host, store.as_ref(), &site.state).await?;
-    let files = || match &args.files {
-        Some(url) => Files::open(url, &site.state).map_err(Failure::from),
-        None => Ok(Files::local(&site.state)),
-    };
+    let files = || runner::files(args.files.as_deref(), &site);
     let doors = doors(args)?;
     let settings = runner_api::Settings::at_rate(args.rate);
     let people = people(&site, cx)?;
     let api = Arc::new(Api::new(Arc::clone(&store), files()?, site.clone(), people, settings, stop.clone()));
     let worker = if args.with_worker {
         let (program, trees, grace) = (runner::own_program()?, args.trees, Duration::from_secs(args.grace));
-        let works = Works {
-            store: Arc::clone(&store),
-            files: files()?,
-            site,
-            policies: Policies::default(),
-            program,
-            trees,
-            slots,
-            grace,
-        };
+        let (store, files, policies) = (Arc::clone(&store), files()?, Policies::default());
+        let works = Works { store, files, site, policies, program, trees, slots, grace };
         Some(Worker::new(works).await?)
     } else {
         None
     };
     told(&doors, worker.as_ref(), cx);
-    service::ready(move || {
-        let store = Arc::clone(&store);
-        async move { store.now().await.is_ok() }
-    });
+    service::ready();
     let answers = runner_api::serve(&api, doors, &stop, DRAIN);
     let jobs = async {
         let Some(worker) = &worker else { return Ok(()) };

@@ -108,6 +108,13 @@ pub(crate) struct Prune {
     /// How old a job has to be, and how long anything else was not used
     #[arg(long, default_value_t = 30, value_name = "DAYS")]
     pub(crate) days: u32,
+    /// Also of this queue: `sqlite:PATH` or `postgres://USER@HOST/NAME` [default: queue.db in the state directory, where
+    /// it is there]
+    #[arg(long, value_name = "URL", env = "RUNNER_STORE", hide_env_values = true)]
+    pub(crate) store: Option<String>,
+    /// Where the workers of that queue put artifacts: `file:///DIR` or `s3://BUCKET/PREFIX`
+    #[arg(long, value_name = "URL", env = "RUNNER_FILES")]
+    pub(crate) files: Option<String>,
     #[command(flatten)]
     pub(crate) place: Where,
 }
@@ -229,15 +236,15 @@ pub(crate) enum Stream {
 pub(crate) struct Logs {
     /// The job's id
     pub(crate) id: Id,
-    /// From the beginning on, and what is written from now on, to the job's end
-    #[arg(short, long, conflicts_with = "tail")]
+    /// Also what is written from now on, to the job's end
+    #[arg(short, long)]
     pub(crate) follow: bool,
     /// Only this one [default: both]
     #[arg(long, value_enum)]
     pub(crate) stream: Option<Stream>,
-    /// How many lines: 1 to 10000
-    #[arg(long, value_name = "N", default_value_t = 200)]
-    pub(crate) tail: u32,
+    /// How many lines: 1 to 10000 [default: 200; with --follow all]
+    #[arg(long, value_name = "N")]
+    pub(crate) tail: Option<u32>,
     #[command(flatten)]
     pub(crate) service: Service,
 }

@@ -47,8 +47,7 @@ pub(crate) fn run(args: Orb, cx: &Context) -> Result<ExitCode, Failure> {
     cx.console.note(&format!("job {id}"));
     cx.console.working(what.job());
     let mut timeline = Timeline::default();
-    let end =
-        followed(&client, &id, None, |news| timeline.tell(&client, &id, news, |event| cx.console.note(&line(event))))?;
+    let end = followed(&client, &id, |news| timeline.tell(&client, &id, news, |event| cx.console.note(&line(event))))?;
     cx.console.finish();
     told(&client, &id, what, cx)?;
     Ok(end.exit.into())

@@ -5,9 +5,10 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap_complete::Shell;
-use cli::Context;
+use cli::{Context, service};
+use host::HostError;
 use outcome::{Exit, Failure};
-use runner::{Asked, Policies, Runner, Site, Wanted, allow, own_program, prune};
+use runner::{Asked, Policies, QUEUE, Runner, Site, Wanted, allow, own_program, prune};
 
 use crate::args::{Action, Allow, Args, Prune, Run};
 use crate::{fetch, jobs, orb, watch};
@@ -16,7 +17,7 @@ pub(crate) fn run(args: Args, cx: &Context) -> Result<ExitCode, Failure> {
     match args.action {
         Action::Run(run) => job(run, cx),
         Action::Allow(repository) => allowed(repository, cx),
-        Action::Prune(age) => pruned(age, cx),
+        Action::Prune(prune) => pruned(&prune, cx),
         Action::Submit(submit) => jobs::submit(submit, cx),
         Action::Orb(orb) => orb::run(orb, cx),
         Action::Watch(of) => watch::watch(&of, cx),
@@ -75,11 +76,26 @@ fn allowed(args: Allow, cx: &Context) -> Result<ExitCode, Failure> {
     Ok(Exit::Done.into())
 }
 
-fn pruned(args: Prune, cx: &Context) -> Result<ExitCode, Failure> {
-    let site = Site::find(&cx.host, args.place.configs, args.place.state)?;
+fn pruned(args: &Prune, cx: &Context) -> Result<ExitCode, Failure> {
+    let site = Site::find(&cx.host, args.place.configs.clone(), args.place.state.clone())?;
     let age = Duration::from_secs(u64::from(args.days) * 24 * 60 * 60);
-    cx.console.result(&prune(&cx.host, &site, age)?)?;
+    // Each is done, whatever becomes of the other.
+    let queue = prune_queue(args, &site, age, cx);
+    let removed = prune(&cx.host, &site, age)?;
+    cx.console.result(&removed.and_of_queue(queue?))?;
     Ok(Exit::Done.into())
+}
+
+/// Nothing where there is no queue: jobs may be run without one.
+fn prune_queue(args: &Prune, site: &Site, age: Duration, cx: &Context) -> Result<u64, Failure> {
+    let site = Site { state: site.own_state(&cx.host)?, ..site.clone() };
+    if args.store.is_none() && !site.state.join(QUEUE).try_exists().map_err(HostError::io(&site.state))? {
+        return Ok(0);
+    }
+    service::runtime(1)?.block_on(async {
+        let queue = runner::queue(args.store.as_deref(), &site, job_store::Settings::default().lease).await?;
+        runner::prune_queue(queue.as_ref(), &runner::files(args.files.as_deref(), &site)?, age).await
+    })
 }
 
 fn completions(shell: Shell, cx: &Context) -> Result<ExitCode, Failure> {

@@ -13,6 +13,9 @@ use crate::args::{self, Logs, Watch};
 use crate::service::connect;
 use crate::told::{Told, line};
 
+/// Of the end of a log, where nobody says how many.
+const LINES: u32 = 200;
+
 pub(crate) fn watch(args: &Watch, cx: &Context) -> Result<ExitCode, Failure> {
     let client = connect(&args.service, cx)?;
     // Whether there is such a job, before anything is waited for.
@@ -38,7 +41,7 @@ pub(crate) fn finished(client: &Client, id: &Id, cx: &Context) -> Result<(), Fai
 /// Waits for a job's end, and hands on its logs and its timeline meanwhile; nothing of them with `--json`.
 pub(crate) fn to_the_end(client: &Client, id: &Id, cx: &Context) -> Result<LogEnd, Failure> {
     let mut timeline = Timeline::default();
-    followed(client, id, None, |news| {
+    followed(client, id, |news| {
         timeline.tell(client, id, news, |event| cx.console.note(&line(event)))?;
         hand_on(news, cx);
         Ok(())
@@ -48,7 +51,7 @@ pub(crate) fn to_the_end(client: &Client, id: &Id, cx: &Context) -> Result<LogEn
 /// The same with every piece of it as a line of JSON.
 fn as_lines(client: &Client, id: &Id, cx: &Context) -> Result<LogEnd, Failure> {
     let mut timeline = Timeline::default();
-    followed(client, id, None, |news| {
+    followed(client, id, |news| {
         let mut told = Ok(());
         timeline.tell(client, id, news, |event| {
             if told.is_ok() {
@@ -70,20 +73,30 @@ pub(crate) fn logs(args: &Logs, cx: &Context) -> Result<ExitCode, Failure> {
         return tails(&client, args, only, cx);
     }
     client.show(&args.id)?;
-    followed(&client, &args.id, only, |news| {
+    for news in client.follow_last(&args.id, only, args.tail) {
+        let news = news.map_err(|failure| goes_on(failure, &args.id))?;
         if cx.console.json() {
-            return Line::of(news).map_or(Ok(()), |line| cx.console.object(&line));
+            Line::of(&news).map_or(Ok(()), |line| cx.console.object(&line))?;
+        } else {
+            hand_on(&news, cx);
         }
-        hand_on(news, cx);
-        Ok(())
-    })?;
-    Ok(Exit::Done.into())
+        if let News::End(end) = news {
+            return Ok(end.exit.into());
+        }
+        // The log is all that is wanted here.
+        if cx.console.unheard() {
+            return Ok(Exit::Done.into());
+        }
+    }
+    Err(no_end())
 }
 
 /// The ends of the logs: each to the stream that it was written to.
 fn tails(client: &Client, args: &Logs, only: Option<Stream>, cx: &Context) -> Result<ExitCode, Failure> {
     let streams = [Stream::Stdout, Stream::Stderr].into_iter().filter(|it| only.is_none_or(|only| only == *it));
-    let tails = streams.map(|stream| client.tail(&args.id, stream, args.tail)).collect::<Result<Vec<_>, _>>()?;
+    let tails = streams
+        .map(|stream| client.tail(&args.id, stream, args.tail.unwrap_or(LINES)))
+        .collect::<Result<Vec<_>, _>>()?;
     if cx.console.json() {
         cx.console.object(&Tails { schema: 1, logs: &tails })?;
         return Ok(Exit::Done.into());
@@ -109,17 +122,20 @@ struct Tails<'a> {
 pub(crate) fn followed(
     client: &Client,
     id: &Id,
-    only: Option<Stream>,
     mut tell: impl FnMut(&News) -> Result<(), Failure>,
 ) -> Result<LogEnd, Failure> {
-    for news in client.follow(id, only) {
+    for news in client.follow(id, None) {
         let news = news.map_err(|failure| goes_on(failure, id))?;
         tell(&news).map_err(|failure| goes_on(failure, id))?;
         if let News::End(end) = news {
             return Ok(end);
         }
     }
-    Err(Failure::bug("no-end", "the log ended before the job", "report this with the command you ran"))
+    Err(no_end())
+}
+
+fn no_end() -> Failure {
+    Failure::bug("no-end", "the log ended before the job", "report this with the command you ran")
 }
 
 fn goes_on(failure: Failure, id: &Id) -> Failure {

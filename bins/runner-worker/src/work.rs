@@ -1,11 +1,9 @@
 //! Works until it is told to stop.
 
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use cli::{Context, service};
-use job_files::Files;
 use outcome::{Exit, Failure};
 use runner::{Policies, Site, Worker, Works};
 
@@ -26,26 +24,10 @@ async fn work(args: Args, slots: u32, cx: &Context) -> Result<(), Failure> {
     let site = Site::find(&cx.host, args.configs, args.state)?;
     let site = Site { state: site.own_state(&cx.host)?, ..site };
     let store = runner::queue(args.store.as_deref(), &site, Duration::from_millis(args.lease_ms)).await?;
-    let files = match &args.files {
-        Some(url) => Files::open(url, &site.state)?,
-        None => Files::local(&site.state),
-    };
-    let (program, grace) = (runner::own_program()?, Duration::from_secs(args.grace));
-    let works = Works {
-        store: Arc::clone(&store),
-        files,
-        site,
-        policies: Policies::default(),
-        program,
-        trees: args.trees,
-        slots,
-        grace,
-    };
-    let worker = Worker::new(works).await?;
+    let (files, policies) = (runner::files(args.files.as_deref(), &site)?, Policies::default());
+    let (program, trees, grace) = (runner::own_program()?, args.trees, Duration::from_secs(args.grace));
+    let worker = Worker::new(Works { store, files, site, policies, program, trees, slots, grace }).await?;
     cx.console.note(&format!("runs jobs as {}", worker.name()));
-    service::ready(move || {
-        let store = Arc::clone(&store);
-        async move { store.now().await.is_ok() }
-    });
+    service::ready();
     worker.run(&stop).await
 }

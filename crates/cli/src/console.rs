@@ -9,6 +9,7 @@ use std::time::Duration;
 use host::Stream;
 use indicatif::{ProgressBar, ProgressStyle};
 use outcome::{Failure, printable};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
 
 /// Where a program's output goes. Results go to stdout, everything else to stderr.
@@ -91,6 +92,13 @@ impl Console {
             Stream::Stdout => write_all(io::stdout().lock(), &shown(bytes, io::stdout().is_terminal())),
             Stream::Stderr => write_all(io::stderr().lock(), &shown(bytes, io::stderr().is_terminal())),
         });
+    }
+
+    /// The reader of stdout, such as `head`, went away: what is printed from now on nobody sees.
+    pub fn unheard(&self) -> bool {
+        let stdout = io::stdout();
+        let mut ends = [PollFd::new(&stdout, PollFlags::empty())];
+        poll(&mut ends, Some(&Timespec::default())).is_ok() && ends[0].revents().contains(PollFlags::ERR)
     }
 
     /// Tells what happens: a JSON line on stdout with `--json`, else a line on stderr.

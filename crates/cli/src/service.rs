@@ -2,7 +2,6 @@
 
 use std::io::stderr;
 use std::process::exit;
-use std::time::Duration;
 
 use outcome::Failure;
 use sd_notify::NotifyState;
@@ -60,20 +59,17 @@ async fn told(int: &mut Signal, term: &mut Signal) -> SignalKind {
     }
 }
 
-/// Tells systemd that the program is ready, and from then on, where it wants to know, that `lives` still says so.
-pub fn ready<F: Future<Output = bool> + Send + 'static>(lives: impl Fn() -> F + Send + Sync + 'static) {
+/// Tells systemd that the program is ready, and from then on, where it wants to know, that it still answers. A database that
+/// does not is no reason to end a program that waits for it.
+pub fn ready() {
     tell(NotifyState::Ready);
     let Some(patience) = sd_notify::watchdog_enabled() else { return };
-    tokio::spawn(watched(patience / 3, lives));
-}
-
-async fn watched<F: Future<Output = bool>>(every: Duration, lives: impl Fn() -> F) {
-    loop {
-        if lives().await {
+    tokio::spawn(async move {
+        loop {
             tell(NotifyState::Watchdog);
+            sleep(patience / 3).await;
         }
-        sleep(every).await;
-    }
+    });
 }
 
 /// Where nobody is to be told, nothing is lost.

@@ -174,6 +174,14 @@ impl Files {
         Ok(LogTail { stream, lines, total_lines })
     }
 
+    /// Where the last lines of a log begin, in bytes: one line at least.
+    ///
+    /// # Errors
+    /// [`FilesError::Unavailable`].
+    pub async fn last_lines(&self, id: &Id, epoch: u32, stream: Stream, lines: u32) -> Result<u64, FilesError> {
+        tail::start(&self.open_log(id, epoch, stream).await?, lines).await
+    }
+
     async fn open_log(&self, id: &Id, epoch: u32, stream: Stream) -> Result<Log, FilesError> {
         let attempt = attempt(id, epoch);
         match &self.objects {

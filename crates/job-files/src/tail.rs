@@ -2,7 +2,7 @@
 //!
 //! **Invariant:** memory is bounded by a block, a line and the answer, however long the log and its lines are.
 
-use memchr::{memchr_iter, memrchr};
+use memchr::{memchr_iter, memrchr, memrchr_iter};
 
 use crate::error::FilesError;
 use crate::log::Log;
@@ -33,6 +33,25 @@ pub(crate) async fn tail(log: &Log, lines: u32) -> Result<(Vec<String>, u64), Fi
     }
     last.lines.reverse();
     Ok((last.lines, count(log, size).await?))
+}
+
+/// Where the last lines begin, in bytes: one at least.
+pub(crate) async fn start(log: &Log, lines: u32) -> Result<u64, FilesError> {
+    let size = log.size().await?;
+    let (mut end, mut left) = (size, lines);
+    while end > 0 {
+        let start = end.saturating_sub(BLOCK);
+        let block = log.read(start..end).await?;
+        // The newline at the end of the log is that of its last line.
+        for at in memrchr_iter(b'\n', block.strip_suffix(b"\n").filter(|_| end == size).unwrap_or(&block)) {
+            left = left.saturating_sub(1);
+            if left == 0 {
+                return Ok(start + at as u64 + 1);
+            }
+        }
+        end = start;
+    }
+    Ok(0)
 }
 
 async fn count(log: &Log, size: u64) -> Result<u64, FilesError> {

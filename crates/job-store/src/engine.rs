@@ -188,9 +188,12 @@ impl Store for Engine {
         }
         let mut tx = self.begin().await?;
         lock(&mut tx).await?;
-        check_schema(&mut tx).await?;
-        let draining = "SELECT 1 FROM workers WHERE name = $1 AND draining <> 0";
-        if sqlx::query(draining).bind(claim.worker).fetch_optional(&mut *tx).await?.is_some() {
+        // All others wait until this one is done: what can be asked at once is.
+        let asked = "SELECT (SELECT max(version) FROM _sqlx_migrations),
+            (SELECT count(*) FROM workers WHERE name = $1 AND draining <> 0)";
+        let row = sqlx::query(asked).bind(claim.worker).fetch_one(&mut *tx).await?;
+        known_schema(row.try_get(0)?)?;
+        if row.try_get::<i64, _>(1)? != 0 {
             return Ok(Vec::new());
         }
         let mut running = running(&mut tx).await?;
@@ -451,10 +454,12 @@ const fn knows() -> i64 {
     MIGRATIONS[MIGRATIONS.len() - 1].0
 }
 
-/// A program that does not know what the tables mean now keeps its hands off them.
 async fn check_schema(conn: &mut Conn) -> Result<(), StoreError> {
-    let newest = "SELECT max(version) FROM _sqlx_migrations";
-    let is: i64 = sqlx::query_scalar(newest).fetch_one(conn).await?;
+    known_schema(sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations").fetch_one(conn).await?)
+}
+
+/// A program that does not know what the tables mean now keeps its hands off them.
+fn known_schema(is: i64) -> Result<(), StoreError> {
     if is == knows() { Ok(()) } else { Err(StoreError::Schema { is, knows: knows() }) }
 }
 

@@ -56,13 +56,17 @@ pub(crate) async fn tail(
     Path(id): Path<String>,
     Words(End { stream, tail }): Words<End>,
 ) -> Result<Json<LogTail>, Refused> {
-    let lines = tail.unwrap_or(LINES);
-    if !(1..=MAX_LINES).contains(&lines) {
-        let detail = format!("tail {lines} is not within 1..={MAX_LINES}");
-        return Err(Refused::bad("out-of-bounds", detail, "ask for a number of lines within the bounds"));
-    }
+    let lines = bounded(tail.unwrap_or(LINES))?;
     let job = find(&api, &id).await?;
     Ok(Json(ending(&api, &job, stream, lines).await?))
+}
+
+fn bounded(lines: u32) -> Result<u32, Refused> {
+    if (1..=MAX_LINES).contains(&lines) {
+        return Ok(lines);
+    }
+    let detail = format!("tail {lines} is not within 1..={MAX_LINES}");
+    Err(Refused::bad("out-of-bounds", detail, "ask for a number of lines within the bounds"))
 }
 
 /// The end of a log; of a job that was not begun, nothing.
@@ -79,6 +83,7 @@ pub(crate) async fn ending(api: &Api, job: &Job, stream: Stream, lines: u32) -> 
 pub(crate) struct From {
     stream: Option<Stream>,
     offset: Option<u64>,
+    tail: Option<u32>,
 }
 
 /// `GET /jobs/{id}/logs/stream`
@@ -95,10 +100,9 @@ pub(crate) async fn stream(
     };
     let permit = Arc::clone(&api.streams).try_acquire_owned().map_err(|_| full())?;
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
-    let at = match (last.and_then(At::parse), from.stream, from.offset) {
-        (Some(at), ..) => at,
-        (None, Some(stream), Some(offset)) => At { epoch: job.life.epoch, ..At::default() }.with(stream, offset),
-        _ => At { epoch: job.life.epoch, ..At::default() },
+    let at = match last.and_then(At::parse) {
+        Some(at) => at,
+        None => begin(&api, &job, &from).await?,
     };
     let following = Following {
         news: api.store.hints().news(),
@@ -115,6 +119,20 @@ pub(crate) async fn stream(
         Some((Ok(event), following))
     });
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)))
+}
+
+/// Where a reader begins who was sent nothing.
+async fn begin(api: &Api, job: &Job, from: &From) -> Result<At, Refused> {
+    let mut at = At { epoch: job.life.epoch, ..At::default() };
+    if let Some(lines) = from.tail.map(bounded).transpose()?.filter(|_| at.epoch > 0) {
+        for stream in STREAMS {
+            at = at.with(stream, api.files.last_lines(&job.job_id, at.epoch, stream, lines).await?);
+        }
+    }
+    Ok(match (from.stream, from.offset) {
+        (Some(stream), Some(offset)) => at.with(stream, offset),
+        _ => at,
+    })
 }
 
 /// How much of which logs was sent: `EPOCH-STDOUT-STDERR`, in bytes.

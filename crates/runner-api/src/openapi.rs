@@ -122,6 +122,7 @@ fn parameters(operation: Operation, schemas: &mut SchemaGenerator) -> Vec<Value>
         "logs_stream" => {
             query("stream", schemas.subschema_for::<wire::Stream>().into());
             query("offset", json!({ "type": "integer", "minimum": 0 }));
+            query("tail", number(1, 10_000));
         }
         _ => {}
     }

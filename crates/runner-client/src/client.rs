@@ -238,7 +238,12 @@ impl Client {
 
     /// Both logs of a job, or one, as they are written; to its end.
     pub fn follow<'a>(&'a self, id: &'a Id, only: Option<Stream>) -> Follow<'a> {
-        Follow::new(self, id, only, self.silence)
+        self.follow_last(id, only, None)
+    }
+
+    /// The same from the last so many lines on: 1 to 10,000.
+    pub fn follow_last<'a>(&'a self, id: &'a Id, only: Option<Stream>, lines: Option<u32>) -> Follow<'a> {
+        Follow::new(self, id, only, lines, self.silence)
     }
 
     /// The files that a job left.

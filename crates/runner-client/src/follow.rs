@@ -44,6 +44,7 @@ pub struct Follow<'a> {
     client: &'a Client,
     id: &'a Id,
     only: Option<Stream>,
+    lines: Option<u32>,
     silence: Duration,
     open: Option<Response>,
     parser: Parser,
@@ -60,12 +61,19 @@ pub struct Follow<'a> {
 }
 
 impl<'a> Follow<'a> {
-    pub(crate) fn new(client: &'a Client, id: &'a Id, only: Option<Stream>, silence: Duration) -> Self {
+    pub(crate) fn new(
+        client: &'a Client,
+        id: &'a Id,
+        only: Option<Stream>,
+        lines: Option<u32>,
+        silence: Duration,
+    ) -> Self {
         let (parser, waits) = (Parser::default(), waits());
         Self {
             client,
             id,
             only,
+            lines,
             silence,
             open: None,
             parser,
@@ -122,7 +130,9 @@ impl<'a> Follow<'a> {
 
     async fn begin(&self) -> Result<Response, Missed> {
         let words = ["jobs", self.id.as_str(), "logs", "stream"];
-        let query: Vec<_> = self.only.map(|stream| ("stream", word(stream).to_owned())).into_iter().collect();
+        let only = self.only.map(|stream| ("stream", word(stream).to_owned()));
+        let lines = self.lines.map(|lines| ("tail", lines.to_string()));
+        let query: Vec<_> = only.into_iter().chain(lines).collect();
         let mut headers = HeaderMap::new();
         if let Some(last) = self.last.as_ref().and_then(|last| HeaderValue::from_str(last).ok()) {
             headers.insert("last-event-id", last);

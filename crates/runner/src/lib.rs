@@ -44,4 +44,4 @@ pub use schedule::Schedules;
 pub use site::Site;
 pub use source::Source;
 pub use submit::{Order, submit};
-pub use worker::{Worker, Works, own_program, queue, slots};
+pub use worker::{QUEUE, Worker, Works, files, own_program, queue, slots};

@@ -26,8 +26,10 @@ use crate::site::Site;
 pub struct Removed {
     schema: u32,
     status: &'static str,
-    /// Jobs that ended.
+    /// Jobs that ended, with what they left on this machine.
     jobs: usize,
+    /// Jobs that ended, out of the queue and from where others read them.
+    queue: u64,
     /// Mirrors of repositories that are not allowed any more.
     mirrors: usize,
     /// Mirrors whose packs were made one.
@@ -44,9 +46,23 @@ pub struct Removed {
 
 impl fmt::Display for Removed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { jobs, mirrors, repacked, pins, quarantined, unfinished, scanned, .. } = self;
-        write!(f, "removed {jobs} jobs, {mirrors} mirrors, {pins} pins, {quarantined} checkouts in quarantine and ")?;
-        write!(f, "{unfinished} unfinished ones; repacked {repacked} mirrors; {scanned} checkouts are as they were")
+        let Self { jobs, queue, mirrors, repacked, pins, quarantined, unfinished, scanned, .. } = self;
+        write!(
+            f,
+            "removed {jobs} jobs and {queue} of the queue, {mirrors} mirrors, {pins} pins, {quarantined} checkouts in "
+        )?;
+        write!(
+            f,
+            "quarantine and {unfinished} unfinished ones; repacked {repacked} mirrors; {scanned} checkouts are as they were"
+        )
+    }
+}
+
+impl Removed {
+    /// With what [`prune_queue`] removed.
+    #[must_use]
+    pub fn and_of_queue(self, queue: u64) -> Self {
+        Self { queue, ..self }
     }
 }
 
@@ -75,6 +91,7 @@ pub fn prune(host: &dyn Host, site: &Site, age: Duration) -> Result<Removed, Fai
         schema: 1,
         status: Exit::Done.status(),
         jobs,
+        queue: 0,
         mirrors: pruned.mirrors,
         repacked: pruned.repacked,
         pins: pruned.pins,
@@ -143,6 +160,8 @@ fn runs(state: &Path, id: &Id) -> Result<bool, HostError> {
 #[cfg(test)]
 mod tests {
     use host::Local;
+    use job::Cancelled;
+    use job_store::NewJob;
     use tempfile::TempDir;
 
     use super::*;
@@ -171,6 +190,44 @@ mod tests {
         prune(&Local::new(), &site, Duration::from_secs(60)).unwrap_err();
         assert!(!site.state.join("jobs").join(OLD).exists());
         assert!(dir.exists(), "its marker is there");
+    }
+
+    /// Keeps a job in the queue, and a file of it where others read them.
+    async fn keep(store: &dyn Store, files: &Files, state: &Path, id: &str) -> Id {
+        let job = serde_json::json!({
+            "job_id": id, "job_type": "hello", "repo_name": "project", "sha": "0123456789abcdef0123456789abcdef01234567",
+            "params": {}, "priority": 0, "submitted_by": "me", "queued_at": "2020-01-31T23:59:59.123Z",
+            "trace_id": "0af7651916cd43dd8448eb211c80319c", "status": "queued", "epoch": 0, "attempt": 0, "max_attempts": 1,
+            "not_before": "2020-01-31T23:59:59.123Z",
+        });
+        let job = serde_json::from_value(job).unwrap();
+        let new = NewJob { job, idempotency_key: None, request_hash: String::new(), waiting: None };
+        store.submit(&new).await.unwrap();
+        let attempt = state.join("jobs").join(id).join("1");
+        fs::create_dir_all(&attempt).unwrap();
+        fs::write(attempt.join("artifact.json"), "{}").unwrap();
+        files.keep(&new.job.job_id, 1).await.unwrap();
+        new.job.job_id
+    }
+
+    #[tokio::test]
+    async fn j21_what_ended_leaves_the_queue_and_the_place_that_others_read_and_what_waits_stays() {
+        let (state, shared) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+        let queue = format!("sqlite:{}", state.path().join("queue.db").display());
+        let store = job_store::open(&queue, job_store::Settings::default()).await.unwrap();
+        let files = Files::open(&format!("file://{}", shared.path().display()), state.path()).unwrap();
+        let ended = keep(store.as_ref(), &files, state.path(), OLD).await;
+        let waits = keep(store.as_ref(), &files, state.path(), "20200131T235959123Z-1123456789abcdef").await;
+        let by = Cancelled { by: "me".into(), why: "enough".into() };
+        store.cancel(&ended, &by).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        let day = Duration::from_secs(24 * 60 * 60);
+        assert_eq!(prune_queue(store.as_ref(), &files, day).await.unwrap(), 0, "it ended now");
+        assert_eq!(prune_queue(store.as_ref(), &files, Duration::ZERO).await.unwrap(), 1);
+        assert_eq!(store.get(&ended).await.unwrap(), None);
+        assert_eq!(files.size(&ended, 1, "artifact.json").await, Ok(None));
+        assert!(store.get(&waits).await.unwrap().is_some());
+        assert_eq!(files.size(&waits, 1, "artifact.json").await, Ok(Some(2)));
     }
 
     #[test]

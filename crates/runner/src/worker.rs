@@ -30,6 +30,9 @@ use crate::policies::Policies;
 use crate::seat::Seat;
 use crate::site::Site;
 
+/// The queue of one machine, in its state directory.
+pub const QUEUE: &str = "queue.db";
+
 /// What a worker works with.
 pub struct Works {
     /// The queue.
@@ -122,7 +125,7 @@ impl Worker {
         greetings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !stop.is_cancelled() {
             hints.mark_unchanged();
-            // Never broken off: a job that was taken is run.
+            // No news breaks this off: a job that was taken is run.
             self.take(jobs, release).await?;
             tokio::select! {
                 () = stop.cancelled() => {}
@@ -146,7 +149,7 @@ impl Worker {
         let Some(policy) = self.policy() else { return Ok(()) };
         let claim = Claim { worker: self.name(), most: room, limits: &limits(&policy) };
         let cancels = self.works.store.hints().cancels();
-        let claimed = passing(self.works.store.claim(&claim).await)?;
+        let claimed = self.asked(self.works.store.claim(&claim)).await?;
         for job in claimed.into_iter().flatten() {
             jobs.spawn(carry(Arc::clone(&self.works), job, cancels.clone(), release.clone()));
         }
@@ -162,11 +165,25 @@ impl Worker {
             slots: self.works.slots,
             policy_sha256: self.policy().map(|policy| policy.sha256().to_owned()).unwrap_or_default(),
         };
-        passing(store.greet(self.name(), &info).await)?;
-        for job in passing(store.reap().await)?.into_iter().flatten() {
+        self.asked(store.greet(self.name(), &info)).await?;
+        for job in self.asked(store.reap()).await?.into_iter().flatten() {
             tracing::warn!(job = %job.job_id, status = job.life.status.as_str(), "nothing was heard of its worker");
         }
         Ok(())
+    }
+
+    /// What the queue says. What passes by itself is told and waited for; a database of newer programs is not. One that does
+    /// not answer for a lease has given to another what it gives now.
+    async fn asked<T>(&self, answer: impl Future<Output = Result<T, StoreError>>) -> Result<Option<T>, Failure> {
+        match timeout(self.works.store.lease(), answer).await {
+            Ok(Ok(value)) => return Ok(Some(value)),
+            Ok(Err(error @ (StoreError::Unavailable(_) | StoreError::Full(_)))) => {
+                tracing::warn!(%error, "will be tried again");
+            }
+            Ok(Err(error)) => return Err(error.into()),
+            Err(_) => tracing::warn!("the queue does not answer; will be tried again"),
+        }
+        Ok(None)
     }
 
     fn policy(&self) -> Option<Arc<Policy>> {
@@ -201,18 +218,6 @@ pub(crate) async fn lasting(stop: &CancellationToken, time: Duration) {
     sleep(time).await;
 }
 
-/// What passes by itself is told and waited for; a database of newer programs is not.
-fn passing<T>(result: Result<T, StoreError>) -> Result<Option<T>, Failure> {
-    match result {
-        Ok(value) => Ok(Some(value)),
-        Err(error @ (StoreError::Unavailable(_) | StoreError::Full(_))) => {
-            tracing::warn!(%error, "will be tried again");
-            Ok(None)
-        }
-        Err(error) => Err(error.into()),
-    }
-}
-
 /// How many jobs are run at one time: as many as are wanted, else as there are processors.
 pub fn slots(wanted: Option<NonZeroU32>) -> u32 {
     let processors = || available_parallelism().ok().and_then(|n| u32::try_from(n.get()).ok());
@@ -225,9 +230,17 @@ pub fn slots(wanted: Option<NonZeroU32>) -> u32 {
 /// # Errors
 /// Those of the store.
 pub async fn queue(url: Option<&str>, site: &Site, lease: Duration) -> Result<Arc<dyn Store>, Failure> {
-    let own = format!("sqlite:{}", site.state.join("queue.db").display());
+    let own = format!("sqlite:{}", site.state.join(QUEUE).display());
     let settings = job_store::Settings { lease, ..job_store::Settings::default() };
     Ok(job_store::open(url.unwrap_or(&own), settings).await?)
+}
+
+/// Where others read what jobs leave: at `url`, or in the state directory.
+///
+/// # Errors
+/// Those of [`Files::open`].
+pub fn files(url: Option<&str>, site: &Site) -> Result<Files, Failure> {
+    url.map_or_else(|| Ok(Files::local(&site.state)), |url| Ok(Files::open(url, &site.state)?))
 }
 
 /// The running program, also where another was put in its place meanwhile: what becomes the init of a sandbox.

@@ -155,7 +155,7 @@ fn j21_what_is_old_is_removed_and_what_runs_or_is_allowed_stays() {
     fs::create_dir(&old).unwrap();
     fs::create_dir(stage.path("state/jobs/something-else")).unwrap();
     let said = stage.runner(&["prune", "--days", "30"]);
-    assert_snapshot!(said.stdout, @"removed 1 jobs, 0 mirrors, 0 pins, 0 checkouts in quarantine and 0 unfinished ones; repacked 0 mirrors; 1 checkouts are as they were");
+    assert_snapshot!(said.stdout, @"removed 1 jobs and 0 of the queue, 0 mirrors, 0 pins, 0 checkouts in quarantine and 0 unfinished ones; repacked 0 mirrors; 1 checkouts are as they were");
     let verified = stage.artifact("hello")["tree"]["verified"].as_str().unwrap().to_owned();
     assert!(verified.starts_with("built 20") && verified.contains("Z, ctime_scan 20"), "{verified}");
     assert!(!old.exists());

@@ -47,8 +47,24 @@ fn the_codes_of_jobs_are_handed_on() {
         assert_eq!(said.code, Some(code));
         let last: serde_json::Value = serde_json::from_str(said.stdout.lines().last().unwrap()).unwrap();
         assert_eq!(last, serde_json::json!({"event": "end", "status": status, "exit": code}));
-        assert_eq!(served.runner(&["logs", "-f", &id]).code, Some(0), "the log is all that was asked for");
+        assert_eq!(served.runner(&["logs", "-f", &id]).code, Some(code), "{script}");
     }
+}
+
+#[test]
+fn j21_jobs_that_ended_leave_the_queue_and_one_that_runs_stays() {
+    let served = Served::script(LONG);
+    let (ended, runs) = (served.job(), served.job());
+    served.runner(&["cancel", &ended]);
+    served.runner(&["watch", &ended]);
+    let pruned = served.stage.runner(&["prune", "--days", "0", "--json"]);
+    let pruned: serde_json::Value = serde_json::from_str(&pruned.stdout).unwrap();
+    assert_eq!((&pruned["jobs"], &pruned["queue"]), (&1.into(), &1.into()));
+    assert!(served.runner(&["show", &ended]).stderr.starts_with("no-job: "));
+    assert_eq!(served.json(&["show", &runs])["job_id"], runs);
+    // It was looked for in a queue that cannot be had: all else is pruned.
+    let pruned = served.stage.runner(&["prune", "--store", "sqlite:/nowhere/queue.db"]);
+    assert_eq!(pruned.code, Some(2), "{}", pruned.stderr);
 }
 
 #[test]
@@ -138,6 +154,21 @@ fn what_is_written_is_seen_while_the_job_runs_and_who_stopped_it_is_told() {
 }
 
 #[test]
+fn the_last_lines_are_followed_and_nobody_who_reads_ends_it() {
+    let served = Served::script("seq 1 500; echo more; exec sleep 600");
+    let id = served.job();
+    drop(until(served.command(&["logs", "-f", &id]), "more"));
+    let (mut logs, rest) = until(served.command(&["logs", "-f", &id, "--tail", "3"]), "499");
+    assert_eq!(rest.take(2).collect::<Vec<_>>(), ["500", "more"]);
+    logs.kill().unwrap();
+    let script = format!("runner logs -f {id} | head -1");
+    let mut shell = served.stage.clean(Command::new("sh"));
+    shell.args(["-c", &script]).env("API_BASE", &served.api).env("STATE_DIRECTORY", served.stage.path("state"));
+    shell.env("PATH", format!("{}:/usr/bin:/bin", beside().display()));
+    assert_eq!(Said::from(shell.output().unwrap()).stdout, "1\n");
+}
+
+#[test]
 fn who_waits_no_longer_stops_no_job() {
     let served = Served::script(LONG);
     let mut command = served.command(&["submit", "script", "--repo", "project", "--wait"]);
@@ -169,7 +200,7 @@ fn a_killed_api_is_waited_for_and_nothing_is_lost_or_told_twice() {
     assert_eq!(submitted.collect::<Vec<_>>(), ["begun", "done"]);
     assert_eq!(followed.collect::<Vec<_>>(), ["begun", "done"]);
     let (submit, logs) = (Said::from(submit.wait_with_output().unwrap()), Said::from(logs.wait_with_output().unwrap()));
-    assert_eq!((submit.code, logs.code), (Some(3), Some(0)));
+    assert_eq!((submit.code, logs.code), (Some(3), Some(3)));
     for said in [submit, logs] {
         assert_eq!(said.stderr.matches("the connection is lost and tried again: ").count(), 1, "{}", said.stderr);
         assert_eq!(said.stderr.matches("attempt 2: the logs begin anew\n").count(), 1, "{}", said.stderr);

@@ -15,6 +15,11 @@ async fn tail(lab: &Lab, lines: u32) -> (Vec<String>, u64) {
     (tail.lines, tail.total_lines)
 }
 
+/// Where the last lines of a log begin.
+async fn begin(lab: &Lab, lines: u32) -> u64 {
+    lab.files.last_lines(&lab.id, EPOCH, Stdout, lines).await.unwrap()
+}
+
 #[tokio::test]
 async fn a_log_that_grows_is_read_from_where_one_was() {
     let lab = Lab::new();
@@ -40,18 +45,18 @@ async fn the_last_lines_are_those_a_person_would_count() {
     for log in ["", "\n", "\n\n", "one", "one\n", "one\ntwo", "one\r\ntwo\n", "\none\n\n", "b\u{e4}d \n"] {
         lab.put("stdout.log", log);
         let (last, total) = tail(&lab, 2).await;
-        writeln!(told, "{log:?}: {last:?} of {total}").unwrap();
+        writeln!(told, "{log:?}: {last:?} of {total}, from {}", begin(&lab, 2).await).unwrap();
     }
     assert_snapshot!(told, @r#"
-    "": [] of 0
-    "\n": [""] of 1
-    "\n\n": ["", ""] of 2
-    "one": ["one"] of 1
-    "one\n": ["one"] of 1
-    "one\ntwo": ["one", "two"] of 2
-    "one\r\ntwo\n": ["one\r", "two"] of 2
-    "\none\n\n": ["one", ""] of 3
-    "bäd \n": ["bäd "] of 1
+    "": [] of 0, from 0
+    "\n": [""] of 1, from 0
+    "\n\n": ["", ""] of 2, from 0
+    "one": ["one"] of 1, from 0
+    "one\n": ["one"] of 1, from 0
+    "one\ntwo": ["one", "two"] of 2, from 0
+    "one\r\ntwo\n": ["one\r", "two"] of 2, from 0
+    "\none\n\n": ["one", ""] of 3, from 1
+    "bäd \n": ["bäd "] of 1, from 0
     "#);
     lab.put("stdout.log", b"\xff\xfe\n");
     assert_eq!(tail(&lab, 2).await, (vec!["\u{fffd}\u{fffd}".to_owned()], 1));
@@ -68,6 +73,8 @@ async fn lines_across_blocks_are_whole() {
         let wanted = lines.len() - lines.len().min(most as usize);
         assert_eq!(total, 40_000);
         assert!(last == lines[wanted..], "{most}");
+        let before: usize = lines[..wanted].iter().map(|line| line.len() + 1).sum();
+        assert_eq!(begin(&lab, most).await, before as u64, "{most}");
     }
 }
 

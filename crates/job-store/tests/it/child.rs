@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use job::Job;
 use job_store::{Beat, Store};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 use crate::jobs::{job, no_limits, submit, succeed, take, take_some};
 use crate::lab::{block_on, open};
@@ -129,6 +129,14 @@ impl Child {
     pub(crate) fn answer(&mut self, order: &str) -> String {
         self.order(order);
         self.hear().unwrap()
+    }
+
+    /// All of it is stopped then: one of its threads may go on for a while after the signal was sent, and would read the
+    /// next order.
+    pub(crate) fn stop(&self) {
+        self.signal(Signal::STOP);
+        let stopped = WaitIdOptions::STOPPED | WaitIdOptions::NOWAIT;
+        waitid(WaitId::Pid(Pid::from_child(&self.process)), stopped).unwrap();
     }
 
     pub(crate) fn signal(&self, signal: Signal) {

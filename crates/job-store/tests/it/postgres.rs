@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use job::{Id, Status};
 use job_store::{Claim, Limits, NewJob, Settings, Store, StoreError};
-use rustix::process::Signal;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -143,7 +142,7 @@ fn j19_a_program_that_stops_in_the_middle_of_a_claim_holds_up_nobody_for_longer_
         let mut hold = lab.hold().await;
         child.order("claim");
         hold.reached().await;
-        child.signal(Signal::STOP);
+        child.stop();
         hold.let_go().await;
         let claimed = timeout(Duration::from_secs(20), take(&*store, "w")).await.unwrap().unwrap();
         assert_eq!((claimed.job_id, claimed.life.epoch), (id, 1));

@@ -89,7 +89,7 @@ fn j19_a_worker_that_was_stopped_past_its_lease_has_its_result_discarded() {
         let id = submit(&*store, &job("a")).await.job_id;
         let mut child = Child::ready("obey", &lab.url, SHORT);
         assert_eq!(child.answer("claim"), "claimed");
-        child.signal(Signal::STOP);
+        child.stop();
         child.order("end");
         child.order("beat");
         eventually(async || store.reap().await.unwrap().pop()).await;
