@@ -144,7 +144,7 @@ fn what_is_written_is_seen_while_the_job_runs_and_who_stopped_it_is_told() {
     let said = Said::from(watch.wait_with_output().unwrap());
     assert_eq!(said.code, Some(1));
     assert!(normal(&said.stderr).contains("operator wants it stopped: it is not wanted"), "{}", said.stderr);
-    assert_eq!((rest.next(), Said::from(logs.wait_with_output().unwrap()).code), (None, Some(0)));
+    assert_eq!((rest.next(), Said::from(logs.wait_with_output().unwrap()).code), (None, Some(1)));
     assert_snapshot!(told(&served.runner(&["cancel", &id])), @"
     exit 1
     ---
