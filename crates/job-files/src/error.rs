@@ -33,6 +33,13 @@ pub enum FilesError {
     Url(&'static str),
 }
 
+impl FilesError {
+    /// Of a place that does not answer in time.
+    pub fn silent() -> Self {
+        Self::Unavailable("the place does not answer".into())
+    }
+}
+
 impl From<io::Error> for FilesError {
     fn from(error: io::Error) -> Self {
         if is_full(&error) { Self::Full(error.to_string()) } else { Self::Unavailable(error.to_string()) }

@@ -60,15 +60,15 @@ impl Files {
 
     /// Sends all files of an attempt that ended, `artifact.json` last. It can be called again, whether it failed or not;
     /// an attempt without a directory or without `artifact.json` has nothing or less to send. Does nothing where readers
-    /// have the state directory.
+    /// have the state directory. Says whether there is a directory, as far as it was looked for.
     ///
     /// # Errors
     /// [`FilesError::Unavailable`] and [`FilesError::Full`]: `artifact.json` is not there then, or everything is.
-    pub async fn keep(&self, id: &Id, epoch: u32) -> Result<(), FilesError> {
-        let Some(objects) = &self.objects else { return Ok(()) };
+    pub async fn keep(&self, id: &Id, epoch: u32) -> Result<bool, FilesError> {
+        let Some(objects) = &self.objects else { return Ok(true) };
         let attempt = &attempt(id, epoch);
         let (here, place) = (self.here.clone(), attempt.clone());
-        let Some(files) = blocking(move || here.list(&name::below(&place, &[]))).await? else { return Ok(()) };
+        let Some(files) = blocking(move || here.list(&name::below(&place, &[]))).await? else { return Ok(false) };
         let (last, files): (Vec<ArtifactFile>, _) = files.into_iter().partition(|file| file.path == ARTIFACT);
         let sends = iter(0..files.len()).map(|at| self.send(objects, attempt, &files[at].path));
         sends.buffer_unordered(AT_ONCE).try_collect::<()>().await?;
@@ -77,7 +77,8 @@ impl Files {
         for file in last {
             self.send(objects, attempt, &file.path).await?;
         }
-        objects.remove(&layout::blocks(attempt)).await
+        objects.remove(&layout::blocks(attempt)).await?;
+        Ok(true)
     }
 
     async fn send(&self, objects: &Objects, attempt: &str, path: &str) -> Result<(), FilesError> {

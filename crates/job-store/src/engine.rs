@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{Database, Pool, QueryBuilder, Row as _, SqlSafeStr as _, Transaction};
 
-use super::dialect::{BEGIN, BEST, Db, LOCK, LOCKED, MIGRATIONS, clock, tell};
+use super::dialect::{BEGIN, BEST, COUNTS, Db, LOCK, LOCKED, MIGRATIONS, clock, tell};
 use crate::error::StoreError;
 use crate::hints::{Hint, Hints};
 use crate::limits::Busy;
@@ -117,6 +117,10 @@ impl Engine {
             return Ok(Stepped::Refused(found.job));
         }
         let Ok((life, events)) = found.job.life.step(step, now) else { return Ok(Stepped::Refused(found.job)) };
+        if events.is_empty() {
+            // Nothing changed: nobody is woken for it.
+            return Ok(Stepped::Done(found.job));
+        }
         // What still runs after the step has its lease still.
         let lease = found.lease.filter(|_| life.status == Status::Running);
         let hint = match life.status {
@@ -262,6 +266,7 @@ impl Store for Engine {
     async fn reap(&self) -> Result<Vec<Job>, StoreError> {
         let lease_now = {
             let mut conn = self.read.acquire().await?;
+            check_schema(&mut conn).await?;
             clock(&mut conn).await?.1
         };
         let over = "SELECT id FROM jobs WHERE status = 'running' AND (lease_until IS NULL OR lease_until < $1 OR lease_until > $1 + 2 * lease_ms)";
@@ -306,9 +311,7 @@ impl Store for Engine {
     }
 
     async fn counts(&self) -> Result<Vec<Count>, StoreError> {
-        let all = "SELECT repo, sum(CASE status WHEN 'queued' THEN 1 ELSE 0 END), sum(CASE status WHEN 'running' THEN 1 ELSE 0 END)
-            FROM jobs WHERE status IN ('queued', 'running') GROUP BY repo ORDER BY repo";
-        let rows = sqlx::query(all).fetch_all(&self.read).await?;
+        let rows = sqlx::query(COUNTS).fetch_all(&self.read).await?;
         rows.iter()
             .map(|row| {
                 let count =
@@ -391,25 +394,38 @@ impl Store for Engine {
         Ok(removed.rows_affected())
     }
 
-    async fn ended(&self, before: Time) -> Result<Vec<Id>, StoreError> {
-        let ended = "SELECT id FROM jobs WHERE id < $1 AND ended_at < $2 ORDER BY id";
-        let ended = sqlx::query(ended).bind(String::from(Id::new(before, [0; 8]))).bind(before.as_millis());
+    async fn ended(&self, before: Time, after: Option<&Id>, most: u32) -> Result<Vec<Id>, StoreError> {
+        // What was submitted later is not looked at.
+        let ended = "SELECT id FROM jobs WHERE id > $1 AND id < $2 AND ended_at < $3 ORDER BY id LIMIT $4";
+        let ended = sqlx::query(ended)
+            .bind(after.map_or("", Id::as_str))
+            .bind(String::from(Id::new(before, [0; 8])))
+            .bind(before.as_millis())
+            .bind(i64::from(most));
         ids(&ended.fetch_all(&self.read).await?)
     }
 
-    async fn prune(&self, before: Time) -> Result<u64, StoreError> {
+    async fn forget(&self, ids: &[Id]) -> Result<u64, StoreError> {
         let mut tx = self.begin().await?;
+        check_schema(&mut tx).await?;
+        let mut forgotten = 0;
+        for id in ids {
+            let forget = sqlx::query("DELETE FROM jobs WHERE id = $1 AND ended_at IS NOT NULL").bind(id.as_str());
+            forgotten += forget.execute(&mut *tx).await?.rows_affected();
+        }
+        tx.commit().await?;
+        Ok(forgotten)
+    }
+
+    async fn prune(&self) -> Result<(), StoreError> {
+        let mut tx = self.begin().await?;
+        check_schema(&mut tx).await?;
         let (now, _) = clock(&mut tx).await?;
-        // What was submitted later is not looked at.
-        let jobs = "DELETE FROM jobs WHERE id < $1 AND ended_at < $2";
-        let jobs = sqlx::query(jobs).bind(String::from(Id::new(before, [0; 8]))).bind(before.as_millis());
-        let jobs = jobs.execute(&mut *tx).await?;
         let tokens = "DELETE FROM tokens WHERE expires_at <= $1";
         sqlx::query(tokens).bind(now.as_millis()).execute(&mut *tx).await?;
         let workers = "DELETE FROM workers WHERE seen_at < $1";
         sqlx::query(workers).bind(now.as_millis() - FORGOTTEN_MS).execute(&mut *tx).await?;
-        tx.commit().await?;
-        Ok(jobs.rows_affected())
+        Ok(tx.commit().await?)
     }
 
     async fn now(&self) -> Result<Time, StoreError> {

@@ -42,6 +42,13 @@ pub enum StoreError {
     Url(String),
 }
 
+impl StoreError {
+    /// Of a question that was not answered in time.
+    pub fn silent() -> Self {
+        Self::Unavailable(sqlx::Error::PoolTimedOut)
+    }
+}
+
 impl From<sqlx::Error> for StoreError {
     fn from(error: sqlx::Error) -> Self {
         let code = error.as_database_error().and_then(DatabaseError::code).unwrap_or_default();

@@ -116,7 +116,7 @@ pub struct WorkerInfo {
     pub version: String,
     /// When it began.
     pub started_at: Time,
-    /// How many jobs it runs at one time.
+    /// How many jobs it runs at one time: none while it cannot begin any.
     pub slots: u32,
     /// SHA-256 of its policy.
     pub policy_sha256: String,
@@ -237,11 +237,15 @@ pub trait Store: Send + Sync {
     /// Removes the tokens of this name. Says how many there were.
     async fn remove_tokens(&self, name: &str) -> Result<u64, StoreError>;
 
-    /// Jobs that ended before then: those that [`Store::prune`] removes, the oldest first.
-    async fn ended(&self, before: Time) -> Result<Vec<Id>, StoreError>;
+    /// Jobs that ended before then, the oldest first, behind `after`: so many at most.
+    async fn ended(&self, before: Time, after: Option<&Id>, most: u32) -> Result<Vec<Id>, StoreError>;
 
-    /// Removes jobs that ended before then, with their timelines, and what else is of no use. Says how many jobs.
-    async fn prune(&self, before: Time) -> Result<u64, StoreError>;
+    /// Removes those of these jobs that ended, with their timelines, in one step that holds up all others: some hundred
+    /// take some milliseconds. Says how many.
+    async fn forget(&self, ids: &[Id]) -> Result<u64, StoreError>;
+
+    /// Removes tokens that expired, and workers of which nothing was heard for a day.
+    async fn prune(&self) -> Result<(), StoreError>;
 
     /// The time by the clock that counts here: the database's, where several machines share it.
     async fn now(&self) -> Result<Time, StoreError>;

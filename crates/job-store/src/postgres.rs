@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgNotification, PgPoolOptions};
+use sqlx::{Connection as _, PgPool};
 use tokio::task::AbortHandle;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::error::StoreError;
 use crate::hints::{Hint, Hints};
@@ -16,6 +16,8 @@ use crate::open::Settings;
 const POLL: Duration = Duration::from_secs(1);
 /// How long a request waits for a connection.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long is listened through one connection.
+const LISTENING: Duration = Duration::from_mins(5);
 /// Who listens again after a connection broke waits so long.
 const AGAIN: Duration = Duration::from_millis(500);
 
@@ -61,6 +63,14 @@ mod dialect {
         SELECT doc FROM jobs WHERE seq = ANY (ARRAY(SELECT seq FROM best)) AND status || '' = 'queued'
         ORDER BY priority DESC, seq LIMIT 1 FOR UPDATE SKIP LOCKED";
 
+    /// As for SQLite.
+    pub(super) const COUNTS: &str = "
+        SELECT repo, sum(waits)::bigint, sum(runs)::bigint FROM (
+            SELECT repo, count(*) AS waits, 0 AS runs FROM jobs WHERE status = 'queued' GROUP BY repo
+            UNION ALL
+            SELECT repo, 0, count(*) FROM jobs WHERE status = 'running' GROUP BY repo
+        ) AS each GROUP BY repo ORDER BY repo";
+
     /// The time of the server, for leases too.
     pub(super) async fn clock(conn: &mut PgConnection) -> Result<(Time, i64), StoreError> {
         let now = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
@@ -99,6 +109,10 @@ pub(crate) async fn open(options: PgConnectOptions, settings: Settings) -> Resul
     ]);
     // One more, to listen.
     let pool = PgPoolOptions::new().max_connections(settings.connections.saturating_add(1)).acquire_timeout(PATIENCE);
+    // What somebody gave up asking may never be answered: such a connection is not kept.
+    let pool = pool.after_release(|conn, _| {
+        Box::pin(async move { Ok(timeout(PATIENCE, conn.ping()).await.is_ok_and(|answered| answered.is_ok())) })
+    });
     let pool = pool.connect_with(options).await?;
     engine::migrate(&pool).await?;
     let hints = Arc::new(Hints::default());
@@ -112,7 +126,8 @@ async fn listen(pool: PgPool, hints: Arc<Hints>) {
         if let Ok(mut listener) = PgListener::connect_with(&pool).await
             && listener.listen(CHANNEL).await.is_ok()
         {
-            hand_on(&mut listener, &hints).await;
+            // A connection that only listens does not notice when the other end is gone.
+            let _ = timeout(LISTENING, hand_on(&mut listener, &hints)).await;
         }
         sleep(AGAIN).await;
     }

@@ -63,13 +63,21 @@ mod dialect {
         )
         SELECT doc FROM jobs WHERE seq IN (SELECT seq FROM best) ORDER BY priority DESC, seq LIMIT 1";
 
-    /// The time of this machine. Leases are measured by a clock that nobody sets, and that goes on while the machine
-    /// sleeps.
+    /// What waits and runs, each by its own index.
+    pub(super) const COUNTS: &str = "
+        SELECT repo, sum(waits), sum(runs) FROM (
+            SELECT repo, count(*) AS waits, 0 AS runs FROM jobs INDEXED BY jobs_waiting WHERE status = 'queued' GROUP BY repo
+            UNION ALL
+            SELECT repo, 0, count(*) FROM jobs INDEXED BY jobs_running WHERE status = 'running' GROUP BY repo
+        ) GROUP BY repo ORDER BY repo";
+
+    /// The time of this machine. Leases are measured by a clock that nobody sets, and that stands still while the machine
+    /// sleeps: so do all workers of this queue.
     #[expect(clippy::disallowed_methods, reason = "an embedded database has no other clock than this machine's")]
     pub(super) async fn clock(_: &mut SqliteConnection) -> Result<(Time, i64), StoreError> {
         let now = Time::try_from(SystemTime::now()).map_err(|error| StoreError::Corrupt(error.to_string()))?;
-        let since_boot = clock_gettime(ClockId::Boottime);
-        Ok((now, since_boot.tv_sec * 1000 + since_boot.tv_nsec / 1_000_000))
+        let awake = clock_gettime(ClockId::Monotonic);
+        Ok((now, awake.tv_sec * 1000 + awake.tv_nsec / 1_000_000))
     }
 
     /// There is nobody to be told but this process.

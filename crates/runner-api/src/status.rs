@@ -51,11 +51,13 @@ async fn store(api: &Api) -> Check {
 async fn worker(api: &Api) -> Check {
     let seen = match api.store.workers().await {
         Err(error) => Err(error.to_string()),
-        Ok(workers) => match workers.iter().filter(|worker| worker.alive && !worker.draining).count() {
-            0 => Err("no worker is there that takes jobs".into()),
-            1 => Ok("1 worker takes jobs".into()),
-            n => Ok(format!("{n} workers take jobs")),
-        },
+        Ok(workers) => {
+            match workers.iter().filter(|worker| worker.alive && !worker.draining && worker.info.slots > 0).count() {
+                0 => Err("no worker is there that takes jobs".into()),
+                1 => Ok("1 worker takes jobs".into()),
+                n => Ok(format!("{n} workers take jobs")),
+            }
+        }
     };
     check("worker", seen)
 }

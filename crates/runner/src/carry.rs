@@ -16,10 +16,11 @@ use job_store::{Beat, Store, StoreError};
 use outcome::{Exit, Failure};
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
-use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout_at};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::attempt::Attempt;
+use crate::desk;
 use crate::run::{Asked, Finished, Runner};
 use crate::worker::{Works, lasting};
 
@@ -27,6 +28,8 @@ use crate::worker::{Works, lasting};
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// How long it is tried to keep the files of a job that ended.
 const KEEPING: Duration = Duration::from_mins(10);
+/// The longest that one try may take: a place that hangs never says so.
+const LONGEST_UPLOAD: Duration = Duration::from_hours(1);
 
 /// Why a job was stopped before its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,24 +42,52 @@ enum Stopped {
     Released,
 }
 
-/// Runs a job and tells the queue how it ended. `cancels` has not seen what came after the claim.
-pub(crate) async fn carry(works: Arc<Works>, job: Job, cancels: watch::Receiver<()>, release: CancellationToken) {
+/// A job that was claimed.
+pub(crate) struct Claimed {
+    pub(crate) job: Job,
+    /// When the claim was asked for: the lease may be as old.
+    pub(crate) asked: Instant,
+    /// It has not seen what came after the claim.
+    pub(crate) cancels: watch::Receiver<()>,
+}
+
+/// A job that is not carried any more.
+pub(crate) struct Carried {
+    pub(crate) id: Id,
+    /// It is the machine that failed, so that the next job would fare no better.
+    pub(crate) unfit: bool,
+}
+
+/// Runs a job and tells the queue how it ended.
+pub(crate) async fn carry(works: Arc<Works>, claimed: Claimed, release: CancellationToken) -> Carried {
+    let id = claimed.job.job_id.clone();
+    let failure = carry_on(&works, claimed, &release).await.err();
+    let unfit = failure.as_ref().filter(|failure| of_the_machine(failure));
+    if let Some(Failure { class, reason, .. }) = unfit {
+        tracing::error!(job = %id, %class, "no more jobs are taken for now: {reason}");
+    }
+    Carried { unfit: unfit.is_some(), id }
+}
+
+/// Returns what came of the job.
+async fn carry_on(works: &Arc<Works>, claimed: Claimed, release: &CancellationToken) -> Result<Finished, Failure> {
+    let Claimed { job, asked, cancels } = claimed;
     let (id, epoch) = (job.job_id.clone(), job.life.epoch);
     tracing::info!(job = %id, epoch, trace_id = job.trace_id, "begins");
     let cancel = Cancel::default();
-    let lost = CancellationToken::new();
-    let mut ran = pin!(run_and_keep(&works, &job, &cancel, &release, &lost));
-    let mut watching = Watching::new(works.store.as_ref(), cancels);
+    let unwanted = CancellationToken::new();
+    let mut ran = pin!(run_and_keep(works, &job, &cancel, release, &unwanted));
+    let mut watching = Watching::new(works.store.as_ref(), cancels, asked);
     let mut stopped = None;
     let result = loop {
         tokio::select! {
             result = &mut ran => break result,
             () = watching.tick() => {
                 let why = watching.look(&job).await;
-                if why == Some(Stopped::Lost) {
-                    lost.cancel();
+                if why.is_some() {
+                    unwanted.cancel();
                 }
-                stopped = stopped.or(why);
+                stopped = why.filter(|why| *why == Stopped::Lost).or(stopped).or(why);
             }
             () = release.cancelled(), if stopped.is_none() => stopped = Some(Stopped::Released),
         }
@@ -67,12 +98,17 @@ pub(crate) async fn carry(works: Arc<Works>, job: Job, cancels: watch::Receiver<
     let (said, lease) = (Said::of(&result), works.store.lease());
     if stopped == Some(Stopped::Lost) {
         tracing::warn!(job = %id, epoch, "was given to another worker: what came of it is left out");
-        return;
+        return result;
     }
-    let told = if stopped == Some(Stopped::Released) && said.status == Status::Cancelled {
-        tell(lease, &release, || works.store.release(&id, epoch, "it stops")).await
-    } else {
-        tell(lease, &release, || works.store.end(&id, epoch, said.status, &said.ending, said.retry)).await
+    let hand_back = match &result {
+        // What did not end by itself. What is refused is refused again.
+        _ if stopped == Some(Stopped::Released) && said.is_unfinished() => Some("it stops"),
+        Err(failure) if of_the_machine(failure) && !has_begun(works, &job) => Some("it cannot begin jobs"),
+        _ => None,
+    };
+    let told = match hand_back {
+        Some(why) => tell(lease, release, || works.store.release(&id, epoch, why)).await,
+        None => tell(lease, release, || works.store.end(&id, epoch, said.status, &said.ending, said.retry)).await,
     };
     match told {
         Some(Ok(Some(job))) => tracing::info!(job = %id, epoch, status = job.life.status.as_str(), "told"),
@@ -80,6 +116,18 @@ pub(crate) async fn carry(works: Arc<Works>, job: Job, cancels: watch::Receiver<
         Some(Err(error)) => tracing::error!(job = %id, epoch, %error, "the queue was not told"),
         None => tracing::error!(job = %id, epoch, "the queue was not told: the job will be begun again"),
     }
+    result
+}
+
+/// Whether another worker, or this one later, may do what this one could not.
+fn of_the_machine(failure: &Failure) -> bool {
+    matches!(failure.exit, Exit::NotReady | Exit::Busy | Exit::Infrastructure)
+}
+
+/// One that was not begun has cost no attempt.
+fn has_begun(works: &Works, job: &Job) -> bool {
+    let attempt = Attempt { id: job.job_id.clone(), epoch: Some(job.life.epoch) };
+    desk::has_begun(&works.site.state, &attempt)
 }
 
 /// Runs a job, and sends what there is of it to where it is read: its logs while it runs, all of it when it ended. A job
@@ -89,7 +137,7 @@ async fn run_and_keep(
     job: &Job,
     cancel: &Cancel,
     release: &CancellationToken,
-    lost: &CancellationToken,
+    unwanted: &CancellationToken,
 ) -> Result<Finished, Failure> {
     let (id, epoch, ended) = (&job.job_id, job.life.epoch, CancellationToken::new());
     let ran = async {
@@ -99,23 +147,32 @@ async fn run_and_keep(
         ran.unwrap_or_else(|panicked| Err(Failure::bug("panic", panicked.to_string(), "report this")))
     };
     let (result, ()) = tokio::join!(ran, works.files.follow(id, epoch, ended.clone()));
-    let kept = lost.run_until_cancelled(keep(&works.files, id, epoch, release)).await;
+    let kept = unwanted.run_until_cancelled(keep(&works.files, id, epoch, release)).await;
     match (result, kept) {
-        (Ok(finished), Some(Err(error))) if finished.artifact.status != Status::Cancelled => Err(error.into()),
+        (Ok(finished), Some(kept)) if finished.artifact.status != Status::Cancelled => match kept {
+            Ok(true) => Ok(finished),
+            Ok(false) => Err(FilesError::Corrupt("somebody removed them").into()),
+            Err(error) => Err(error.into()),
+        },
         (result, _) => result,
     }
 }
 
 /// Keeps the files of a job that ended, again and again while that is not possible. A worker that stops is less patient.
-async fn keep(files: &Files, id: &Id, epoch: u32, release: &CancellationToken) -> Result<(), FilesError> {
+async fn keep(files: &Files, id: &Id, epoch: u32, release: &CancellationToken) -> Result<bool, FilesError> {
     let began = Instant::now();
     let patience = || if release.is_cancelled() { LONGEST_WAIT } else { KEEPING };
     let waits = ExponentialBuilder::default().with_max_delay(LONGEST_WAIT).with_jitter().without_max_times();
     let keep = || files.keep(id, epoch);
-    keep.retry(waits)
+    let kept = keep
+        .retry(waits)
         .when(|_| began.elapsed() < patience())
-        .notify(|error, _| tracing::warn!(job = %id, epoch, %error, "its files were not kept: will be tried again"))
-        .await
+        .notify(|error, _| tracing::warn!(job = %id, epoch, %error, "its files were not kept: will be tried again"));
+    tokio::select! {
+        kept = kept => kept,
+        () = sleep(KEEPING + LONGEST_UPLOAD) => Err(FilesError::silent()),
+        () = lasting(release, 3 * LONGEST_WAIT) => Err(FilesError::silent()),
+    }
 }
 
 fn run(works: &Works, job: &Job, cancel: &Cancel) -> Result<Finished, Failure> {
@@ -152,6 +209,7 @@ where
 {
     let waits = ExponentialBuilder::default().with_max_delay(LONGEST_WAIT).with_jitter();
     let passes = |error: &StoreError| matches!(error, StoreError::Unavailable(_) | StoreError::Full(_));
+    let say = || async { timeout(lease, say()).await.unwrap_or_else(|_| Err(StoreError::silent())) };
     tokio::select! {
         told = say.retry(waits.without_max_times()).when(passes) => Some(told),
         () = lasting(release, lease) => None,
@@ -167,12 +225,12 @@ struct Watching<'a> {
 }
 
 impl<'a> Watching<'a> {
-    /// Of a job that was just claimed: its lease is a new one.
-    fn new(store: &'a dyn Store, cancels: watch::Receiver<()>) -> Self {
+    /// Of a job whose claim was asked for then: its lease is not older.
+    fn new(store: &'a dyn Store, cancels: watch::Receiver<()>, asked: Instant) -> Self {
         let every = store.lease() / 3;
-        let mut beats = interval_at(Instant::now() + every, every);
+        let mut beats = interval_at(asked + every, every);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Self { store, beats, cancels, heard: Instant::now() }
+        Self { store, beats, cancels, heard: asked }
     }
 
     /// Waits until there is a reason to look.
@@ -189,7 +247,7 @@ impl<'a> Watching<'a> {
         let asked = Instant::now();
         // Another may have it from then on. A worker that was stopped until after that asks all the same.
         let over = self.heard + self.store.lease();
-        let patience = over.max(asked + self.store.lease() / 3);
+        let patience = if asked < over { over } else { asked + self.store.lease() / 3 };
         match timeout_at(patience, self.store.beat(&job.job_id, job.life.epoch)).await {
             Ok(Ok(Beat::Yours { cancel })) => {
                 self.heard = asked;
@@ -205,6 +263,7 @@ impl<'a> Watching<'a> {
 }
 
 /// What the queue is told.
+#[derive(Debug)]
 struct Said {
     status: Status,
     ending: Ending,
@@ -217,7 +276,8 @@ impl Said {
         match result {
             Ok(finished) => {
                 let Artifact { status, exit_code, class, reason, next, .. } = finished.artifact.clone();
-                let retry = status == Status::Error && finished.exit == Exit::Infrastructure.code();
+                let again = [Exit::Infrastructure, Exit::Busy].map(Exit::code);
+                let retry = status == Status::Error && again.contains(&finished.exit);
                 Self { status, ending: Ending { exit_code, exit: finished.exit, class, reason, next }, retry }
             }
             Err(failure) => Self {
@@ -229,9 +289,14 @@ impl Said {
                     reason: Some(failure.reason.clone()),
                     next: Some(failure.next.clone()),
                 },
-                retry: failure.exit == Exit::Infrastructure,
+                retry: of_the_machine(failure),
             },
         }
+    }
+
+    /// The job did not end by itself: it has no exit code, and had time left.
+    fn is_unfinished(&self) -> bool {
+        self.ending.exit_code == job::conclude::NO_EXIT_CODE && self.status != Status::Timeout
     }
 }
 
@@ -263,12 +328,12 @@ mod tests {
         let ((_state, shared, files), id) = (gone(), ID.parse().unwrap());
         let release = CancellationToken::new();
         let back = async {
-            tokio::time::sleep(KEEPING / 2).await;
+            sleep(KEEPING / 2).await;
             fs::remove_file(shared.path()).unwrap();
             fs::create_dir(shared.path()).unwrap();
         };
         let (kept, ()) = tokio::join!(keep(&files, &id, 1, &release), back);
-        assert_eq!(kept, Ok(()));
+        assert_eq!(kept, Ok(true));
         assert_eq!(files.size(&id, 1, "artifact.json").await, Ok(Some(2)));
     }
 

@@ -8,7 +8,7 @@ use host::Local;
 use job::Time;
 use job::life::MAX_ATTEMPTS;
 use job_store::Submission;
-use outcome::Failure;
+use outcome::{Exit, Failure};
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -22,6 +22,8 @@ use crate::worker::Works;
 
 /// How often the clock is looked at.
 const TICK: Duration = Duration::from_secs(1);
+/// What passes by itself is tried again for so long, in milliseconds.
+const AGAIN_FOR_MS: i64 = 10 * 60 * 1000;
 /// Who begins these jobs.
 const BY: &str = "schedule";
 
@@ -40,7 +42,7 @@ pub(crate) async fn run(works: Arc<Works>, stop: CancellationToken) {
     }
 }
 
-/// Begins what is due since then. Returns until when it looked.
+/// Begins what is due since then. Returns since when to look the next time: what was begun is known by its key.
 async fn look(works: &Arc<Works>, since: Option<Time>) -> Result<Time, Failure> {
     let now = works.store.now().await?;
     let host = Local::new();
@@ -52,6 +54,7 @@ async fn look(works: &Arc<Works>, since: Option<Time>) -> Result<Time, Failure> 
         return Ok(now);
     }
     let policy = works.policies.now(&host, &works.site)?;
+    let mut seen = now;
     for (name, schedule, at) in due {
         match begin(works, &policy, name, schedule, at).await {
             Ok(Submission::New(job)) => tracing::info!(schedule = name, job = %job.job_id, "is begun by the clock"),
@@ -60,10 +63,13 @@ async fn look(works: &Arc<Works>, since: Option<Time>) -> Result<Time, Failure> 
             Err(failure) if failure.class == "idempotency-conflict" => {}
             Err(failure) => {
                 tracing::error!(schedule = name, class = %failure.class, "was not begun: {}", failure.reason);
+                if failure.exit == Exit::Infrastructure && now.as_millis() - at.as_millis() < AGAIN_FOR_MS {
+                    seen = since.unwrap_or(now);
+                }
             }
         }
     }
-    Ok(now)
+    Ok(seen)
 }
 
 async fn begin(

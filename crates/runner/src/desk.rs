@@ -19,6 +19,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::attempt::Attempt;
 use crate::begun::time;
+use crate::site::Site;
 
 /// What was asked for, and who works on it.
 const RECORD: &str = "job.json";
@@ -28,6 +29,8 @@ const DIED: &str = ".died.json";
 pub(crate) const SCRATCH: &str = ".scratch";
 /// The proof.
 pub const ARTIFACT: &str = "artifact.json";
+/// What a job takes at least, in bytes.
+const ROOM: usize = 1 << 20;
 /// The proof's SHA-256, as `sha256sum --check` reads it.
 const DIGEST: &str = "artifact.json.sha256";
 
@@ -73,6 +76,26 @@ impl Desk {
         finish(host, &self.dir, artifact)?;
         Ok(host.remove(&self.marker)?)
     }
+}
+
+/// Whether an attempt was begun, whatever became of it.
+pub(crate) fn has_begun(state: &Path, attempt: &Attempt) -> bool {
+    let dir = attempt.dir(state);
+    [DIED, ARTIFACT].iter().any(|name| dir.join(name).exists())
+}
+
+/// Whether a job could be begun: its directory made, and something written there.
+///
+/// # Errors
+/// Why not.
+pub(crate) fn can_begin(host: &dyn Host, site: &Site) -> Result<(), Failure> {
+    let state = site.own_state(host)?;
+    sweep(host, &state)?;
+    let probe = state.join("jobs/.probe");
+    private_dirs(&state.join("running"))?;
+    private_dirs(&state.join("jobs"))?;
+    host.write_atomic(&probe, &vec![0; ROOM], 0o600)?;
+    Ok(host.remove(&probe)?)
 }
 
 /// Makes a marker and locks it. A sweep that comes between the two takes it for that of a process that died, and removes it:

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::fs;
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -14,12 +15,18 @@ use job_files::Files;
 use job_store::Store;
 use outcome::{Exit, Failure};
 use serde::Serialize;
+use tokio::time::sleep;
 
 use crate::attempt::Attempt;
 use crate::begun::time;
 use crate::desk::sweep;
 use crate::removal::remove_all;
 use crate::site::Site;
+
+/// So many jobs leave the queue in one step, for which all others wait.
+const TOGETHER: u32 = 200;
+/// Between two such steps.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// What was removed.
 #[derive(Debug, PartialEq, Eq, Serialize)]
@@ -104,15 +111,31 @@ pub fn prune(host: &dyn Host, site: &Site, age: Duration) -> Result<Removed, Fai
 /// Removes from the queue what ended and is older than `age`, and its files where others read them. Returns how many jobs.
 ///
 /// # Errors
-/// Those of the store, and of where the files are: their jobs stay in the queue then.
+/// Those of the store, and of where the files are: the jobs whose files are there stay in the queue, all others go.
 pub async fn prune_queue(store: &dyn Store, files: &Files, age: Duration) -> Result<u64, Failure> {
     let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
     let before = Time::from_millis(store.now().await?.as_millis().saturating_sub(age));
     let before = before.map_err(|error| Failure::usage("arguments", error.to_string(), "name fewer days"))?;
-    for id in store.ended(before).await? {
-        files.prune(&id).await?;
+    let (mut after, mut removed, mut failed) = (None, 0, None);
+    loop {
+        let ids = store.ended(before, after.as_ref(), TOGETHER).await?;
+        let Some(last) = ids.last().cloned() else { break };
+        let mut gone = Vec::new();
+        for id in ids {
+            match files.prune(&id).await {
+                Ok(()) => gone.push(id),
+                Err(error) => failed = Some(error),
+            }
+        }
+        removed += store.forget(&gone).await?;
+        if gone.is_empty() {
+            break;
+        }
+        after = Some(last);
+        sleep(PAUSE).await;
     }
-    Ok(store.prune(before).await?)
+    store.prune().await?;
+    failed.map_or(Ok(removed), |error| Err(error.into()))
 }
 
 /// What is no job's directory is left alone.
@@ -127,7 +150,8 @@ fn prune_jobs(host: &dyn Host, state: &Path, age: Duration) -> Result<usize, Fai
     for entry in entries {
         let entry = entry.map_err(HostError::io(&jobs))?;
         let Some(id) = entry.file_name().to_str().and_then(|name| name.parse::<Id>().ok()) else { continue };
-        if id.born_at().as_millis() < oldest && !runs(state, &id)? {
+        let is_old = id.born_at().as_millis() < oldest && changed_at(&entry.path()) < oldest;
+        if is_old && !runs(state, &id)? {
             match remove_all(&entry.path()) {
                 // Another pruning was faster.
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -139,6 +163,13 @@ fn prune_jobs(host: &dyn Host, state: &Path, age: Duration) -> Result<usize, Fai
         }
     }
     Ok(removed)
+}
+
+/// When an attempt last began or ended, in milliseconds: a job may have waited for long.
+fn changed_at(job: &Path) -> i64 {
+    let attempts = fs::read_dir(job).into_iter().flatten().flatten().map(|entry| entry.path());
+    let changes = attempts.chain([job.to_owned()]).filter_map(|path| fs::symlink_metadata(path).ok());
+    changes.map(|found| found.mtime().saturating_mul(1000)).max().unwrap_or(i64::MIN)
 }
 
 /// Whether any attempt at the job runs.
@@ -159,21 +190,30 @@ fn runs(state: &Path, id: &Id) -> Result<bool, HostError> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use host::Local;
     use job::Cancelled;
-    use job_store::NewJob;
+    use job_store::{Filter, NewJob};
     use tempfile::TempDir;
 
     use super::*;
 
     const OLD: &str = "20200131T235959123Z-0123456789abcdef";
 
+    /// Nothing happened there for long.
+    fn rest(dir: &Path) {
+        fs::File::open(dir).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+    }
+
     /// A site with one old job.
     fn site() -> (TempDir, Site) {
         let dir = TempDir::new().unwrap();
         let site = Site { configs: dir.path().to_owned(), state: dir.path().join("state") };
         fs::write(dir.path().join("repo_allowlist.toml"), "schema = 1\n").unwrap();
-        fs::create_dir_all(site.state.join("jobs").join(OLD)).unwrap();
+        let old = site.state.join("jobs").join(OLD);
+        fs::create_dir_all(&old).unwrap();
+        rest(&old);
         (dir, site)
     }
 
@@ -192,8 +232,8 @@ mod tests {
         assert!(dir.exists(), "its marker is there");
     }
 
-    /// Keeps a job in the queue, and a file of it where others read them.
-    async fn keep(store: &dyn Store, files: &Files, state: &Path, id: &str) -> Id {
+    /// Keeps a job in the queue.
+    async fn submit(store: &dyn Store, id: Id) -> Id {
         let job = serde_json::json!({
             "job_id": id, "job_type": "hello", "repo_name": "project", "sha": "0123456789abcdef0123456789abcdef01234567",
             "params": {}, "priority": 0, "submitted_by": "me", "queued_at": "2020-01-31T23:59:59.123Z",
@@ -203,11 +243,17 @@ mod tests {
         let job = serde_json::from_value(job).unwrap();
         let new = NewJob { job, idempotency_key: None, request_hash: String::new(), waiting: None };
         store.submit(&new).await.unwrap();
-        let attempt = state.join("jobs").join(id).join("1");
+        id
+    }
+
+    /// The same with a file of it where others read them.
+    async fn keep(store: &dyn Store, files: &Files, state: &Path, id: &str) -> Id {
+        let id = submit(store, id.parse().unwrap()).await;
+        let attempt = state.join("jobs").join(id.as_str()).join("1");
         fs::create_dir_all(&attempt).unwrap();
         fs::write(attempt.join("artifact.json"), "{}").unwrap();
-        files.keep(&new.job.job_id, 1).await.unwrap();
-        new.job.job_id
+        files.keep(&id, 1).await.unwrap();
+        id
     }
 
     #[tokio::test]
@@ -220,7 +266,7 @@ mod tests {
         let waits = keep(store.as_ref(), &files, state.path(), "20200131T235959123Z-1123456789abcdef").await;
         let by = Cancelled { by: "me".into(), why: "enough".into() };
         store.cancel(&ended, &by).await.unwrap();
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        sleep(Duration::from_millis(5)).await;
         let day = Duration::from_secs(24 * 60 * 60);
         assert_eq!(prune_queue(store.as_ref(), &files, day).await.unwrap(), 0, "it ended now");
         assert_eq!(prune_queue(store.as_ref(), &files, Duration::ZERO).await.unwrap(), 1);
@@ -231,11 +277,48 @@ mod tests {
     }
 
     #[test]
+    fn an_old_job_that_was_begun_lately_stays() {
+        let (_dir, site) = site();
+        let job = site.state.join("jobs").join(OLD);
+        fs::create_dir(job.join("1")).unwrap();
+        rest(&job);
+        let prune = || prune(&Local::new(), &site, Duration::from_secs(60)).unwrap().jobs;
+        assert_eq!((prune(), job.exists()), (0, true));
+        rest(&job.join("1"));
+        assert_eq!((prune(), job.exists()), (1, false));
+    }
+
+    #[tokio::test]
+    async fn many_jobs_leave_the_queue_and_those_whose_files_cannot_be_removed_stay() {
+        let (state, shared) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+        let queue = format!("sqlite:{}", state.path().join("queue.db").display());
+        let store = job_store::open(&queue, job_store::Settings::default()).await.unwrap();
+        let files = Files::open(&format!("file://{}", shared.path().display()), state.path()).unwrap();
+        let by = Cancelled { by: "me".into(), why: "enough".into() };
+        for number in 0..=TOGETHER {
+            let id = format!("20200131T235959123Z-{number:016x}").parse().unwrap();
+            let id = submit(store.as_ref(), id).await;
+            store.cancel(&id, &by).await.unwrap();
+        }
+        sleep(Duration::from_millis(5)).await;
+        fs::remove_dir(shared.path()).unwrap();
+        fs::write(shared.path(), "").unwrap();
+        let failure = prune_queue(store.as_ref(), &files, Duration::ZERO).await.unwrap_err();
+        assert_eq!(failure.class, "files-unavailable");
+        assert_eq!(store.list(&Filter { most: 1, ..Filter::default() }).await.unwrap().len(), 1);
+        let files = Files::local(state.path());
+        assert_eq!(prune_queue(store.as_ref(), &files, Duration::ZERO).await.unwrap(), u64::from(TOGETHER) + 1);
+        fs::remove_file(shared.path()).unwrap();
+        fs::create_dir(shared.path()).unwrap();
+    }
+
+    #[test]
     fn two_prunings_at_once_both_end_well() {
         let (_dir, site) = site();
         for number in 0..200 {
             let dir = site.state.join("jobs").join(format!("20200131T235959123Z-{number:016x}"));
             fs::create_dir_all(dir.join("a/b")).unwrap();
+            [dir.join("a"), dir].iter().for_each(|dir| rest(dir));
         }
         let prune = || prune(&Local::new(), &site, Duration::from_secs(60)).map_err(|failure| failure.text());
         std::thread::scope(|scope| {

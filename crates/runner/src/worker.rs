@@ -3,6 +3,8 @@
 //! **Invariant:** a worker that cannot read the allowlists takes no job.
 //! **Invariant:** a worker that stops leaves no job that runs: each ended, or was handed back.
 
+use std::collections::BTreeSet;
+use std::future::pending;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,20 +13,21 @@ use std::time::Duration;
 
 use allowlist::Policy;
 use host::Local;
-use job::Time;
+use job::{Id, Job, Time};
 use job_files::Files;
 use job_store::{Claim, Store, StoreError, WorkerInfo};
 use outcome::Failure;
-use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinHandle, JoinSet, spawn_blocking};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::attempt::Attempt;
 use crate::begun::time;
-use crate::carry::carry;
+use crate::carry::{Carried, Claimed, carry};
 use crate::clock;
-use crate::desk::sweep;
+use crate::desk::{self, sweep};
 use crate::limits::limits;
 use crate::policies::Policies;
 use crate::seat::Seat;
@@ -62,6 +65,53 @@ pub struct Worker {
     told: Mutex<Option<String>>,
 }
 
+/// A claim that was asked for.
+struct Claiming {
+    asked: Instant,
+    cancels: watch::Receiver<()>,
+    answer: JoinHandle<Result<Vec<Job>, StoreError>>,
+}
+
+/// What a worker does.
+struct Doing {
+    jobs: JoinSet<Carried>,
+    /// The jobs of these tasks.
+    carried: BTreeSet<Id>,
+    claiming: Option<Claiming>,
+    /// A claim was not answered: what it took, nobody runs.
+    in_doubt: bool,
+    /// Nothing shows that a job can be begun here.
+    unfit: bool,
+}
+
+impl Doing {
+    /// Nothing.
+    fn new() -> Self {
+        Self { jobs: JoinSet::new(), carried: BTreeSet::new(), claiming: None, in_doubt: false, unfit: true }
+    }
+
+    fn ended(&mut self, carried: Result<Carried, JoinError>) {
+        if let Ok(Carried { id, unfit }) = carried {
+            self.carried.remove(&id);
+            self.unfit |= unfit;
+        }
+    }
+}
+
+/// What the claim took that is under way; fails when it is not answered within `patience`. Waits for ever where there is
+/// none.
+async fn answer(claiming: &mut Option<Claiming>, patience: Duration) -> Result<Vec<Claimed>, StoreError> {
+    let Some(claim) = claiming else { return pending().await };
+    let answered = timeout_at(claim.asked + patience, &mut claim.answer).await;
+    let Some(claim) = claiming.take() else { return Ok(Vec::new()) };
+    let Ok(Ok(answer)) = answered else {
+        claim.answer.abort();
+        return Err(StoreError::silent());
+    };
+    let claimed = |job| Claimed { job, asked: claim.asked, cancels: claim.cancels.clone() };
+    Ok(answer?.into_iter().map(claimed).collect())
+}
+
 impl Worker {
     /// Takes a name, and gives back to the queue what an earlier worker of this name left behind.
     ///
@@ -76,7 +126,8 @@ impl Worker {
         for job in works.store.bury(&seat.name).await? {
             tracing::warn!(job = %job.job_id, status = job.life.status.as_str(), "was left behind by an earlier worker");
         }
-        keep_dead(&works.files, &dead).await;
+        // Nobody waits for it.
+        let _ = timeout(works.store.lease(), keep_dead(&works.files, &dead)).await;
         let works = Arc::new(Works { site, ..works });
         Ok(Self { works, seat, started_at: time(&host)?, told: Mutex::default() })
     }
@@ -92,14 +143,16 @@ impl Worker {
     /// Not ready, class `store-newer`, when the queue belongs to newer programs.
     pub async fn run(&self, stop: &CancellationToken) -> Result<(), Failure> {
         let release = CancellationToken::new();
-        let mut jobs = JoinSet::new();
+        let mut doing = Doing::new();
         let clock = AbortOnDropHandle::new(tokio::spawn(clock::run(Arc::clone(&self.works), stop.clone())));
         let worked = tokio::select! {
-            worked = self.work(&mut jobs, &release, stop) => worked,
-            // A queue that never answers is not waited for: what it gives now is given to another.
+            worked = self.work(&mut doing, &release, stop) => worked,
+            // A queue that never answers is not waited for.
             () = lasting(stop, self.works.store.lease()) => Ok(()),
         };
         drop(clock);
+        self.hand_back_late(&mut doing).await;
+        let jobs = &mut doing.jobs;
         if !jobs.is_empty() {
             tracing::info!(jobs = jobs.len(), "stops: waits for what runs");
             let done = timeout(self.works.grace, async { while jobs.join_next().await.is_some() {} });
@@ -115,7 +168,7 @@ impl Worker {
 
     async fn work(
         &self,
-        jobs: &mut JoinSet<()>,
+        doing: &mut Doing,
         release: &CancellationToken,
         stop: &CancellationToken,
     ) -> Result<(), Failure> {
@@ -123,67 +176,114 @@ impl Worker {
         let mut hints = store.hints().work();
         let mut greetings = interval(store.lease() / 3);
         greetings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // A claim that took nothing is no reason for the next one.
+        let mut due = true;
         while !stop.is_cancelled() {
-            hints.mark_unchanged();
-            // No news breaks this off: a job that was taken is run.
-            self.take(jobs, release).await?;
+            if due && doing.claiming.is_none() {
+                hints.mark_unchanged();
+                doing.claiming = self.claim(doing);
+                due = false;
+            }
+            let Doing { jobs, claiming, .. } = &mut *doing;
             tokio::select! {
                 () = stop.cancelled() => {}
-                _ = greetings.tick() => self.greet().await?,
-                Some(_) = jobs.join_next() => {}
+                _ = greetings.tick() => due |= self.greet(doing).await?,
+                Some(carried) = jobs.join_next() => {
+                    doing.ended(carried);
+                    due = true;
+                }
+                claimed = answer(claiming, store.lease()) => {
+                    doing.in_doubt |= claimed.is_err();
+                    for claimed in passing(claimed)?.into_iter().flatten() {
+                        doing.carried.insert(claimed.job.job_id.clone());
+                        doing.jobs.spawn(carry(Arc::clone(&self.works), claimed, release.clone()));
+                    }
+                }
                 // Its sender lives as long as the store.
-                Ok(()) = hints.changed() => {}
-                () = sleep(store.poll()) => {}
+                Ok(()) = hints.changed() => due = true,
+                () = sleep(store.poll()) => due = true,
             }
         }
         Ok(())
     }
 
-    /// Takes as many jobs as there is room for.
-    async fn take(&self, jobs: &mut JoinSet<()>, release: &CancellationToken) -> Result<(), Failure> {
-        while jobs.try_join_next().is_some() {}
-        let room = self.works.slots.saturating_sub(u32::try_from(jobs.len()).unwrap_or(u32::MAX));
-        if room == 0 {
-            return Ok(());
+    /// Asks for as many jobs as there is room for.
+    fn claim(&self, doing: &Doing) -> Option<Claiming> {
+        let room = self.works.slots.saturating_sub(u32::try_from(doing.jobs.len()).unwrap_or(u32::MAX));
+        if room == 0 || doing.unfit {
+            return None;
         }
-        let Some(policy) = self.policy() else { return Ok(()) };
-        let claim = Claim { worker: self.name(), most: room, limits: &limits(&policy) };
-        let cancels = self.works.store.hints().cancels();
-        let claimed = self.asked(self.works.store.claim(&claim)).await?;
-        for job in claimed.into_iter().flatten() {
-            jobs.spawn(carry(Arc::clone(&self.works), job, cancels.clone(), release.clone()));
-        }
-        Ok(())
+        let limits = limits(&*self.policy()?);
+        let (store, worker) = (Arc::clone(&self.works.store), self.name().to_owned());
+        let (asked, cancels) = (Instant::now(), store.hints().cancels());
+        let answer =
+            tokio::spawn(async move { store.claim(&Claim { worker: &worker, most: room, limits: &limits }).await });
+        Some(Claiming { asked, cancels, answer })
     }
 
-    /// Says that it is there, and looks after what other workers left behind.
-    async fn greet(&self) -> Result<(), Failure> {
-        let store = self.works.store.as_ref();
+    /// Says that it is there, and looks after what other workers left behind, and itself. Returns whether it may take jobs
+    /// that it did not take before.
+    async fn greet(&self, doing: &mut Doing) -> Result<bool, Failure> {
+        let (store, policy, was_unfit) = (self.works.store.as_ref(), self.policy(), doing.unfit);
+        doing.unfit = was_unfit && !self.is_fit().await;
+        let takes_jobs = policy.is_some() && !doing.unfit;
         let info = WorkerInfo {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_at: self.started_at,
-            slots: self.works.slots,
-            policy_sha256: self.policy().map(|policy| policy.sha256().to_owned()).unwrap_or_default(),
+            slots: if takes_jobs { self.works.slots } else { 0 },
+            policy_sha256: policy.map(|policy| policy.sha256().to_owned()).unwrap_or_default(),
         };
         self.asked(store.greet(self.name(), &info)).await?;
         for job in self.asked(store.reap()).await?.into_iter().flatten() {
             tracing::warn!(job = %job.job_id, status = job.life.status.as_str(), "nothing was heard of its worker");
         }
+        if doing.in_doubt && doing.claiming.is_none() {
+            doing.in_doubt = self.asked(self.hand_back(&doing.carried)).await?.is_none();
+        }
+        Ok(was_unfit && !doing.unfit)
+    }
+
+    /// What the queue says, in time.
+    async fn asked<T>(&self, answer: impl Future<Output = Result<T, StoreError>>) -> Result<Option<T>, Failure> {
+        passing(timeout(self.works.store.lease(), answer).await.unwrap_or_else(|_| Err(StoreError::silent())))
+    }
+
+    /// Whether a job can be begun on this machine.
+    async fn is_fit(&self) -> bool {
+        let site = self.works.site.clone();
+        let fit = spawn_blocking(move || desk::can_begin(&Local::new(), &site)).await;
+        match fit.unwrap_or_else(|panicked| Err(Failure::bug("panic", panicked.to_string(), "report this"))) {
+            Ok(()) => true,
+            Err(failure) => {
+                tracing::error!(class = %failure.class, "takes no job: {}", failure.reason);
+                false
+            }
+        }
+    }
+
+    /// Hands back what the queue takes for this worker's, and is not.
+    async fn hand_back(&self, carried: &BTreeSet<Id>) -> Result<(), StoreError> {
+        let store = self.works.store.as_ref();
+        let mine = store.workers().await?.into_iter().filter(|worker| worker.name == self.name());
+        for id in mine.flat_map(|worker| worker.running).filter(|id| !carried.contains(id)) {
+            let Some(job) = store.get(&id).await? else { continue };
+            if job.life.worker.as_deref() == Some(self.name()) {
+                store.release(&id, job.life.epoch, "its claim was not answered").await?;
+            }
+        }
         Ok(())
     }
 
-    /// What the queue says. What passes by itself is told and waited for; a database of newer programs is not. One that does
-    /// not answer for a lease has given to another what it gives now.
-    async fn asked<T>(&self, answer: impl Future<Output = Result<T, StoreError>>) -> Result<Option<T>, Failure> {
-        match timeout(self.works.store.lease(), answer).await {
-            Ok(Ok(value)) => return Ok(Some(value)),
-            Ok(Err(error @ (StoreError::Unavailable(_) | StoreError::Full(_)))) => {
-                tracing::warn!(%error, "will be tried again");
-            }
-            Ok(Err(error)) => return Err(error.into()),
-            Err(_) => tracing::warn!("the queue does not answer; will be tried again"),
+    /// Hands back what a claim took while the worker stopped.
+    async fn hand_back_late(&self, doing: &mut Doing) {
+        if doing.claiming.is_none() {
+            return;
         }
-        Ok(None)
+        for Claimed { job, .. } in answer(&mut doing.claiming, self.works.store.lease()).await.unwrap_or_default() {
+            let back = self.works.store.release(&job.job_id, job.life.epoch, "it stops");
+            // Another gets it after its lease all the same.
+            let _ = timeout(self.works.store.lease(), back).await;
+        }
     }
 
     fn policy(&self) -> Option<Arc<Policy>> {
@@ -201,7 +301,7 @@ impl Worker {
     }
 }
 
-/// Keeps what there is of jobs whose worker died. That helps to see why; nobody waits for it.
+/// Keeps what there is of jobs whose worker died. That helps to see why.
 async fn keep_dead(files: &Files, dead: &[Attempt]) {
     for Attempt { id, epoch } in dead {
         let Some(epoch) = *epoch else { continue };
@@ -216,6 +316,18 @@ async fn keep_dead(files: &Files, dead: &[Attempt]) {
 pub(crate) async fn lasting(stop: &CancellationToken, time: Duration) {
     stop.cancelled().await;
     sleep(time).await;
+}
+
+/// What passes by itself is told and waited for; a database of newer programs is not.
+fn passing<T>(result: Result<T, StoreError>) -> Result<Option<T>, Failure> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error @ (StoreError::Unavailable(_) | StoreError::Full(_))) => {
+            tracing::warn!(%error, "will be tried again");
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// How many jobs are run at one time: as many as are wanted, else as there are processors.

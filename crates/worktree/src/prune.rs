@@ -21,7 +21,8 @@ use crate::template::{Format, mend_refs, remove};
 const PACKS: usize = 10;
 /// How long objects that no ref has are kept, as git says it.
 const UNREACHABLE: &str = "--cruft-expiration=2.weeks.ago";
-const TIME: Duration = Duration::from_secs(3600);
+/// Shorter than jobs wait for a mirror that is packed.
+const TIME: Duration = Duration::from_mins(10);
 
 /// What a pruning did.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -1,12 +1,14 @@
 //! What breaks, and what becomes of jobs then.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use insta::assert_snapshot;
 use real_parts::{Network, Postgres};
+use rustix::fs::{FlockOperation, flock};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use sqlx::{Connection as _, SqliteConnection};
@@ -199,6 +201,50 @@ fn a_worker_that_stops_lets_end_what_ends_soon_and_a_second_signal_ends_it_at_on
     let _next = site.work_as("one", &[]);
     site.open_gate();
     api.succeeds(&id);
+}
+
+#[test]
+fn j19_a_job_that_waits_for_a_mirror_is_handed_back_too() {
+    let site = Site::new(JOBS);
+    let api = site.serve_alone(&[]);
+    let mut one = site.work_as("one", &["--grace", "0"]);
+    let first = api.submit(&site.ask("hello"));
+    api.succeeds(&first);
+    let mirrors = fs::read_dir(site.state().join("mirrors")).unwrap().map(|entry| entry.unwrap().path());
+    let in_use = mirrors.into_iter().find(|path| path.extension().is_some_and(|it| it == "use")).unwrap();
+    let held = fs::File::open(in_use).unwrap();
+    flock(&held, FlockOperation::LockExclusive).unwrap();
+    let mut asked = site.ask("hello");
+    // What would be an error without another attempt.
+    asked["max_attempts"] = 1.into();
+    let id = api.submit(&asked);
+    api.becomes(&id, "running");
+    one.stop();
+    assert_eq!((&api.job(&id)["status"], &api.job(&id)["attempt"]), (&json!("queued"), &json!(0)));
+    drop(held);
+    let _other = site.work_as("other", &[]);
+    api.succeeds(&id);
+}
+
+#[test]
+fn j20_a_worker_whose_machine_can_begin_no_job_takes_none_and_ends_none() {
+    let site = Site::new(JOBS);
+    let api = site.serve(&LEASE);
+    eventually("it is ready", || api.unready().is_empty().then_some(()));
+    let private = |mode| fs::set_permissions(site.state(), fs::Permissions::from_mode(mode)).unwrap();
+    private(0o777);
+    let mut asked = site.ask("hello");
+    asked["max_attempts"] = 1.into();
+    let ids: Vec<_> = (0..20).map(|_| api.submit(&asked)).collect();
+    eventually("it says so", || api.unready().contains(&"worker".to_owned()).then_some(()));
+    sleep(Duration::from_secs(1));
+    let handed_back = |id: &String| api.timeline(id).matches("handed it back: it cannot begin jobs").count();
+    let times: usize = ids.iter().map(handed_back).sum();
+    assert!((1..20).contains(&times), "{times}");
+    assert!(ids.iter().all(|id| api.job(id)["status"] == "queued" && api.job(id)["attempt"] == 0));
+    private(0o700);
+    ids.iter().for_each(|id| drop(api.succeeds(id)));
+    eventually("it is ready", || api.unready().is_empty().then_some(()));
 }
 
 /// A site where many jobs may run at one time.

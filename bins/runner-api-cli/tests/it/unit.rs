@@ -64,3 +64,13 @@ fn systemd_is_told_what_it_waits_for() {
         assert_eq!(program.wait().code(), Some(0));
     }
 }
+
+#[test]
+fn the_units_of_the_guide_leave_it_to_the_service_to_end_its_jobs() {
+    let guide = include_str!("../../../../docs/service.md");
+    let units: Vec<&str> = guide.split("[Service]\n").skip(1).map(|unit| unit.split("```").next().unwrap()).collect();
+    assert!(!units.is_empty());
+    for unit in units {
+        assert!(unit.lines().any(|line| line == "KillMode=mixed"), "{unit}");
+    }
+}

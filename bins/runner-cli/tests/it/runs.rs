@@ -153,6 +153,7 @@ fn j21_what_is_old_is_removed_and_what_runs_or_is_allowed_stays() {
     stage.job("hello");
     let old = stage.path("state/jobs/20200131T235959123Z-0123456789abcdef");
     fs::create_dir(&old).unwrap();
+    fs::File::open(&old).unwrap().set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
     fs::create_dir(stage.path("state/jobs/something-else")).unwrap();
     let said = stage.runner(&["prune", "--days", "30"]);
     assert_snapshot!(said.stdout, @"removed 1 jobs and 0 of the queue, 0 mirrors, 0 pins, 0 checkouts in quarantine and 0 unfinished ones; repacked 0 mirrors; 1 checkouts are as they were");

@@ -22,6 +22,8 @@ CREATE INDEX jobs_waiting ON jobs (repo, priority DESC, seq) WHERE status = 'que
 CREATE INDEX jobs_running ON jobs (repo) WHERE status = 'running';
 CREATE UNIQUE INDEX jobs_once ON jobs (submitted_by, idempotency_key) WHERE idempotency_key IS NOT NULL;
 CREATE INDEX jobs_by_repo ON jobs (repo, id);
+CREATE INDEX jobs_by_repo_status ON jobs (repo, status, id);
+CREATE INDEX jobs_by_type ON jobs (job_type, id);
 CREATE INDEX jobs_by_status ON jobs (status, id);
 
 CREATE TABLE events (

@@ -120,7 +120,7 @@ fn what_ended_before_a_time_is_removed_and_what_runs_or_waits_is_kept() {
         store.end(&old, 1, Status::Failure, &ending(1), false).await.unwrap().unwrap();
         assert_eq!(claimed.job_id, old);
         // It was submitted before that, and ended after.
-        assert_eq!(store.prune(after(&*store, -60_000).await).await.unwrap(), 0);
+        assert_eq!(store.ended(after(&*store, -60_000).await, None, 9).await.unwrap(), []);
         for _ in 0..2 {
             submit(&*store, &born("a", hour)).await;
         }
@@ -129,9 +129,11 @@ fn what_ended_before_a_time_is_removed_and_what_runs_or_waits_is_kept() {
         eventually(async || (store.now().await.unwrap() > limit).then_some(())).await;
         let young = submit(&*store, &job("b")).await;
         let young = store.cancel(&young.job_id, &cancelled()).await.unwrap().unwrap();
-        assert_eq!(store.ended(limit).await.unwrap().len(), 1);
-        assert_eq!(store.prune(limit).await.unwrap(), 1);
-        assert!(store.ended(limit).await.unwrap().is_empty());
+        assert_eq!(store.ended(limit, None, 9).await.unwrap(), [old.clone()]);
+        assert_eq!(store.ended(limit, Some(&old), 9).await.unwrap(), []);
+        assert_eq!(store.ended(limit, None, 0).await.unwrap(), []);
+        assert_eq!(store.forget(&[old.clone(), running.job_id.clone()]).await.unwrap(), 1);
+        assert_eq!(store.ended(limit, None, 9).await.unwrap(), []);
         let left = all(&*store).await;
         assert_eq!(
             left.iter().map(|job| job.life.status).collect::<Vec<_>>(),
@@ -161,7 +163,7 @@ fn expired_tokens_and_workers_of_yesterday_are_removed_too() {
         lab.sql("UPDATE workers SET seen_at = seen_at - 90000000").await;
         store.greet("new", &info(1)).await.unwrap();
         lab.sql("UPDATE workers SET seen_at = seen_at - 80000000 WHERE name = 'new'").await;
-        assert_eq!(store.prune(store.now().await.unwrap()).await.unwrap(), 0);
+        store.prune().await.unwrap();
         assert_eq!(lab.number("SELECT count(*) FROM tokens").await, 2);
         let workers = store.workers().await.unwrap();
         assert_eq!(workers.iter().map(|worker| worker.name.as_str()).collect::<Vec<_>>(), ["new"]);
