@@ -318,7 +318,9 @@ mod tests {
         for number in 0..200 {
             let dir = site.state.join("jobs").join(format!("20200131T235959123Z-{number:016x}"));
             fs::create_dir_all(dir.join("a/b")).unwrap();
-            [dir.join("a"), dir].iter().for_each(|dir| rest(dir));
+            for dir in [dir.join("a"), dir] {
+                rest(&dir);
+            }
         }
         let prune = || prune(&Local::new(), &site, Duration::from_secs(60)).map_err(|failure| failure.text());
         std::thread::scope(|scope| {

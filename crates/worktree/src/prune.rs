@@ -50,7 +50,7 @@ pub fn prune(host: &dyn Host, state: &Path, urls: &[&str], unused: Duration) -> 
     let state = &std::path::absolute(state).map_err(WorktreeError::io(state))?;
     let mut prune = Prune { host, before: host.now() - unused, pruned: Pruned::default() };
     let keep = urls.iter().flat_map(|url| [name(url, Format::Sha1), name(url, Format::Sha256)]).collect();
-    prune.mirrors(&state.join("mirrors"), &keep)?;
+    let mirrors = prune.mirrors(&state.join("mirrors"), &keep);
     for path in entries(&state.join("quarantine"))? {
         let changed = std::fs::symlink_metadata(&path).and_then(|found| found.modified());
         if named_time(&path).or(changed.ok()).is_some_and(|time| time < prune.before) {
@@ -64,7 +64,7 @@ pub fn prune(host: &dyn Host, state: &Path, urls: &[&str], unused: Duration) -> 
         let all = Bounds { slots: usize::MAX, bytes: None };
         prune.pruned.scanned = Cache::open(host, state, all, Patience::default())?.scan()?;
     }
-    Ok(prune.pruned)
+    mirrors.map(|()| prune.pruned)
 }
 
 /// When a checkout was put away: `<tree>-<seconds>-<random>`.
@@ -81,6 +81,7 @@ struct Prune<'a> {
 
 impl Prune<'_> {
     fn mirrors(&mut self, mirrors: &Path, keep: &BTreeSet<String>) -> Result<(), WorktreeError> {
+        let mut failed = None;
         for dir in entries(mirrors)?.into_iter().filter(|path| path.is_dir()) {
             let Some(name) = dir.file_name().and_then(|name| name.to_str()) else { continue };
             let place = Place::of(mirrors, name.to_owned());
@@ -98,10 +99,11 @@ impl Prune<'_> {
                 [&gone, &place.change, &place.in_use].into_iter().try_for_each(|path| remove(path))?;
                 self.pruned.mirrors += 1;
             } else {
-                self.tidy(&dir)?;
+                // One that cannot be packed is in the way of no other.
+                failed = failed.or(self.tidy(&dir).err());
             }
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 
     fn tidy(&mut self, dir: &Path) -> Result<(), WorktreeError> {

@@ -57,13 +57,18 @@ fn what_came_of_nothing_is_not_told() {
         let store = lab.open().await;
         let id = submit(&*store, &job("a")).await.job_id;
         take(&*store, "w").await.unwrap();
+        let cancelled = Cancelled { by: "bob".into(), why: "late".into() };
+        store.cancel(&id, &cancelled).await.unwrap();
         let (work, news) = (store.hints().work(), store.hints().news());
+        let cancels = store.hints().cancels();
+        // Every worker would ask for each of its jobs.
+        assert!(store.cancel(&id, &cancelled).await.unwrap().is_some());
         store.beat(&id, 1).await.unwrap();
         assert_eq!(store.end(&id, 7, Status::Success, &ending(0), false).await.unwrap(), None);
         assert!(take(&*store, "w").await.is_none());
         assert_eq!(store.reap().await.unwrap(), []);
         if lab.engine() == Engine::Sqlite {
-            assert!(!work.has_changed().unwrap() && !news.has_changed().unwrap());
+            assert!([work, news, cancels].iter().all(|hint| !hint.has_changed().unwrap()));
         }
         assert!(store.poll() <= Duration::from_secs(1));
         assert_eq!(store.lease(), Duration::from_mins(1));

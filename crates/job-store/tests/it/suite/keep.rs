@@ -129,7 +129,7 @@ fn what_ended_before_a_time_is_removed_and_what_runs_or_waits_is_kept() {
         eventually(async || (store.now().await.unwrap() > limit).then_some(())).await;
         let young = submit(&*store, &job("b")).await;
         let young = store.cancel(&young.job_id, &cancelled()).await.unwrap().unwrap();
-        assert_eq!(store.ended(limit, None, 9).await.unwrap(), [old.clone()]);
+        assert_eq!(store.ended(limit, None, 9).await.unwrap(), std::slice::from_ref(&old));
         assert_eq!(store.ended(limit, Some(&old), 9).await.unwrap(), []);
         assert_eq!(store.ended(limit, None, 0).await.unwrap(), []);
         assert_eq!(store.forget(&[old.clone(), running.job_id.clone()]).await.unwrap(), 1);
