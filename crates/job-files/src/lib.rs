@@ -146,8 +146,8 @@ impl Files {
         self.open_log(id, epoch, stream).await?.size().await
     }
 
-    /// What is there of a log from an offset on: at most `most` and [`MAX_READ`] bytes, none only where it has no more
-    /// yet. Fewer do not mean that there are no more.
+    /// What is there of a log from an offset on: at most `most` and [`MAX_READ`] bytes, and fewer only where it has no
+    /// more yet.
     ///
     /// # Errors
     /// [`FilesError::Unavailable`].
@@ -160,7 +160,7 @@ impl Files {
         most: usize,
     ) -> Result<Bytes, FilesError> {
         let range = bounded(offset..offset.saturating_add(most as u64));
-        self.open_log(id, epoch, stream).await?.piece(range).await
+        self.open_log(id, epoch, stream).await?.read(range).await
     }
 
     /// The last lines of a log, and how many it has. A line of more than 64 KiB is shown by its end; lines of more than
