@@ -72,13 +72,12 @@ fn wanted(args: Orb, cx: &Context) -> Result<Submit, Failure> {
 /// Prints what the job left for a reader, and how it ended.
 fn told(client: &Client, id: &Id, what: OrbJob, cx: &Context) -> Result<(), Failure> {
     let artifact = artifact(client, id)?.unwrap_or_default();
-    let packets = artifact["size_cap_exceeded"] == true;
-    let name = if packets { PACKETS } else { what.output() };
+    let name = if artifact.size_cap_exceeded { PACKETS } else { what.output() };
     let text = match read(client, id, name, MAX_TEXT) {
         Err(failure) if failure.class == "no-artifact" => None,
         read => Some(read?),
     };
-    let archive = artifact["review_packets_archive"].as_str();
+    let archive = artifact.review_packets_archive.as_deref();
     if cx.console.json() {
         let job = client.show(id)?;
         let text = text.as_deref().map(String::from_utf8_lossy);

@@ -164,7 +164,7 @@ impl Files {
     }
 
     /// The last lines of a log, and how many it has. A line of more than 64 KiB is shown by its end; lines of more than
-    /// 8 MiB together are left out, the oldest first.
+    /// 8 MiB together, as they are in JSON, are left out, the oldest first.
     ///
     /// # Errors
     /// [`FilesError::Unavailable`].
