@@ -13,7 +13,7 @@ use crate::args::{Drain, List, OfJob, Reasoned, Rerun, Service, Submit};
 use crate::run::once;
 use crate::service::connect;
 use crate::told::{Listed, Shown, Told};
-use crate::watch::{finished, to_the_end};
+use crate::watch::{code, finished, to_the_end};
 
 /// The file that says what became of a job.
 const ARTIFACT: &str = "artifact.json";
@@ -42,8 +42,7 @@ pub(crate) fn submit(args: Submit, cx: &Context) -> Result<ExitCode, Failure> {
 fn wait(client: &Client, id: &Id, cx: &Context) -> Result<ExitCode, Failure> {
     cx.console.note(&format!("job {id}"));
     let end = to_the_end(client, id, cx)?;
-    finished(client, id, cx)?;
-    Ok(end.exit.into())
+    code(&end, finished(client, id, cx), cx)
 }
 
 pub(crate) fn list(args: List, cx: &Context) -> Result<ExitCode, Failure> {

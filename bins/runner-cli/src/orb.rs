@@ -14,7 +14,7 @@ use crate::args::{Orb, OrbJob};
 use crate::jobs::{artifact, read};
 use crate::service::connect;
 use crate::told::{Told, line};
-use crate::watch::{Timeline, finished, followed};
+use crate::watch::{Timeline, code, finished, followed};
 
 /// The most of a text that is printed, in bytes.
 const MAX_TEXT: u64 = 64 << 20;
@@ -49,8 +49,7 @@ pub(crate) fn run(args: Orb, cx: &Context) -> Result<ExitCode, Failure> {
     let mut timeline = Timeline::default();
     let end = followed(&client, &id, |news| timeline.tell(&client, &id, news, |event| cx.console.note(&line(event))))?;
     cx.console.finish();
-    told(&client, &id, what, cx)?;
-    Ok(end.exit.into())
+    code(&end, told(&client, &id, what, cx), cx)
 }
 
 fn wanted(args: Orb, cx: &Context) -> Result<Submit, Failure> {
