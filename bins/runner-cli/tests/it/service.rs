@@ -407,6 +407,23 @@ fn forgetful(exit: u8) -> String {
 }
 
 #[test]
+fn the_longest_artifact_json_hides_no_job() {
+    let job = r#"{"job_id":"20260131T235959123Z-0123456789abcdef","job_type":"script","repo_name":"project","sha":"0","params":{},"priority":0,"submitted_by":"operator","queued_at":"2026-01-31T23:59:59.123Z","trace_id":"0","status":"success","epoch":1,"attempt":1,"max_attempts":3,"not_before":"2026-01-31T23:59:59.123Z","artifact_dir":"/jobs/x/artifacts"}"#;
+    let long = format!(r#"{{"outputs":["{}"],"invariants":{{"clean_tree_ok":true}}}}"#, "x".repeat(100 << 20));
+    let api = server(move |asked| match asked {
+        asked if asked.contains("/events ") => ("200 OK", r#"{"events":[]}"#.into()),
+        asked if asked.contains("/artifact.json ") => ("200 OK", long.clone()),
+        _ => ("200 OK", job.into()),
+    });
+    let stage = Stage::new(&Stage::script("exit 0"));
+    let mut command = stage.clean(Command::new(stage.program()));
+    command.args(["show", "20260131T235959123Z-0123456789abcdef", "--api", &api]).env("RUNNER_TOKEN", "aor_0");
+    let said = Said::from(command.output().unwrap());
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+    assert!(said.stdout.contains("invariant   clean_tree_ok: true\n"), "{}", said.stdout);
+}
+
+#[test]
 fn a_job_s_code_is_not_lost_with_the_words_about_it() {
     let stage = Stage::new(&Stage::script("exit 0"));
     let sha = "0".repeat(40);
