@@ -6,17 +6,17 @@ use cli::Context;
 use job::Id;
 use outcome::{Exit, Failure};
 use runner_client::{Client, Which};
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use crate::args::{Drain, List, OfJob, Reasoned, Rerun, Service, Submit};
 use crate::run::once;
 use crate::service::connect;
 use crate::told::{Listed, Shown, Told};
-use crate::watch::{finished, to_the_end};
+use crate::watch::{code, finished, to_the_end};
 
-/// The file that says what became of a job, and the most of it that is read, in bytes.
+/// The file that says what became of a job.
 const ARTIFACT: &str = "artifact.json";
-const MAX_ARTIFACT: u64 = 16 << 20;
 
 pub(crate) fn submit(args: Submit, cx: &Context) -> Result<ExitCode, Failure> {
     let client = connect(&args.service, cx)?;
@@ -42,8 +42,7 @@ pub(crate) fn submit(args: Submit, cx: &Context) -> Result<ExitCode, Failure> {
 fn wait(client: &Client, id: &Id, cx: &Context) -> Result<ExitCode, Failure> {
     cx.console.note(&format!("job {id}"));
     let end = to_the_end(client, id, cx)?;
-    finished(client, id, cx)?;
-    Ok(end.exit.into())
+    code(&end, finished(client, id, cx), cx)
 }
 
 pub(crate) fn list(args: List, cx: &Context) -> Result<ExitCode, Failure> {
@@ -58,14 +57,23 @@ pub(crate) fn show(args: &OfJob, cx: &Context) -> Result<ExitCode, Failure> {
     let job = client.show(&args.id)?;
     let timeline = client.events(&args.id)?.events;
     let artifact = if job.job.life.status.is_final() { artifact(&client, &args.id)? } else { None };
-    let invariants = artifact.as_ref().map(|artifact| &artifact["invariants"]).filter(|found| found.is_object());
-    cx.console.result(&Shown::new(&job, &timeline, invariants))?;
+    let invariants = artifact.and_then(|artifact| artifact.invariants);
+    cx.console.result(&Shown::new(&job, &timeline, invariants.as_ref()))?;
     Ok(Exit::Done.into())
 }
 
+/// What is told of artifact.json; it may be long, and the rest of it is not kept.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Proof {
+    invariants: Option<Map<String, Value>>,
+    pub(crate) size_cap_exceeded: bool,
+    pub(crate) review_packets_archive: Option<String>,
+}
+
 /// What artifact.json says; `None` for a job that was not begun.
-pub(crate) fn artifact(client: &Client, id: &Id) -> Result<Option<Value>, Failure> {
-    let bytes = match read(client, id, ARTIFACT, MAX_ARTIFACT) {
+pub(crate) fn artifact(client: &Client, id: &Id) -> Result<Option<Proof>, Failure> {
+    let bytes = match read(client, id, ARTIFACT, job::artifact::MAX_BYTES as u64) {
         Err(failure) if failure.class == "no-artifact" => return Ok(None),
         read => read?,
     };

@@ -14,7 +14,7 @@ use crate::args::{Orb, OrbJob};
 use crate::jobs::{artifact, read};
 use crate::service::connect;
 use crate::told::{Told, line};
-use crate::watch::{Timeline, finished, followed};
+use crate::watch::{Timeline, code, finished, followed};
 
 /// The most of a text that is printed, in bytes.
 const MAX_TEXT: u64 = 64 << 20;
@@ -49,8 +49,7 @@ pub(crate) fn run(args: Orb, cx: &Context) -> Result<ExitCode, Failure> {
     let mut timeline = Timeline::default();
     let end = followed(&client, &id, |news| timeline.tell(&client, &id, news, |event| cx.console.note(&line(event))))?;
     cx.console.finish();
-    told(&client, &id, what, cx)?;
-    Ok(end.exit.into())
+    code(&end, told(&client, &id, what, cx), cx)
 }
 
 fn wanted(args: Orb, cx: &Context) -> Result<Submit, Failure> {
@@ -72,13 +71,12 @@ fn wanted(args: Orb, cx: &Context) -> Result<Submit, Failure> {
 /// Prints what the job left for a reader, and how it ended.
 fn told(client: &Client, id: &Id, what: OrbJob, cx: &Context) -> Result<(), Failure> {
     let artifact = artifact(client, id)?.unwrap_or_default();
-    let packets = artifact["size_cap_exceeded"] == true;
-    let name = if packets { PACKETS } else { what.output() };
+    let name = if artifact.size_cap_exceeded { PACKETS } else { what.output() };
     let text = match read(client, id, name, MAX_TEXT) {
         Err(failure) if failure.class == "no-artifact" => None,
         read => Some(read?),
     };
-    let archive = artifact["review_packets_archive"].as_str();
+    let archive = artifact.review_packets_archive.as_deref();
     if cx.console.json() {
         let job = client.show(id)?;
         let text = text.as_deref().map(String::from_utf8_lossy);

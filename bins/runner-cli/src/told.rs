@@ -8,7 +8,7 @@ use job::{Ending, Event, Life, Request};
 use runner_wire::{JobView, Jobs, Queue, Submitted, Worker, Workers};
 use rustix::termios::tcgetwinsize;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// A document of the service.
 #[derive(Serialize)]
@@ -112,11 +112,15 @@ pub(crate) struct Shown<'a> {
     job: Told<'a, JobView>,
     timeline: &'a [Event],
     #[serde(skip_serializing_if = "Option::is_none")]
-    invariants: Option<&'a Value>,
+    invariants: Option<&'a Map<String, Value>>,
 }
 
 impl<'a> Shown<'a> {
-    pub(crate) const fn new(job: &'a JobView, timeline: &'a [Event], invariants: Option<&'a Value>) -> Self {
+    pub(crate) const fn new(
+        job: &'a JobView,
+        timeline: &'a [Event],
+        invariants: Option<&'a Map<String, Value>>,
+    ) -> Self {
         Self { job: Told::new(job), timeline, invariants }
     }
 }
@@ -137,7 +141,7 @@ impl fmt::Display for Shown<'_> {
             writeln!(f, "attempt     {attempt} of {max_attempts} on {worker}")?;
         }
         ending.iter().try_for_each(|ending| writeln!(f, "exit code   {}", ending.exit_code))?;
-        for (name, value) in self.invariants.and_then(Value::as_object).into_iter().flatten() {
+        for (name, value) in self.invariants.into_iter().flatten() {
             writeln!(f, "invariant   {name}: {value}")?;
         }
         writeln!(f, "trace       {}\n", job.trace_id)?;

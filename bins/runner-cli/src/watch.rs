@@ -27,9 +27,27 @@ pub(crate) fn watch(args: &Watch, cx: &Context) -> Result<ExitCode, Failure> {
     Ok(end.exit.into())
 }
 
-/// Tells how a job ended.
+/// The job's code, when what became of the job was told. Where that failed, it is said; it takes the place of a success
+/// alone: a result that is lost is not done.
+pub(crate) fn code(end: &LogEnd, told: Result<(), Failure>, cx: &Context) -> Result<ExitCode, Failure> {
+    match told {
+        Err(failure) if end.exit == 0 => return Err(failure),
+        Err(failure) if cx.console.json() => cx.console.object(&failure)?,
+        Err(failure) => cx.console.note(&failure.text()),
+        Ok(()) => {}
+    }
+    Ok(end.exit.into())
+}
+
+/// Tells how a job ended: with `--json` the result, else words beside it.
 pub(crate) fn finished(client: &Client, id: &Id, cx: &Context) -> Result<(), Failure> {
-    let job = client.show(id)?;
+    let job = match client.show(id) {
+        Err(failure) if !cx.console.json() => {
+            cx.console.note(&failure.text());
+            return Ok(());
+        }
+        job => job?,
+    };
     let told = Told::new(&job);
     if cx.console.json() {
         return cx.console.object(&told);
@@ -186,6 +204,8 @@ impl Timeline {
             News::Attempt(_) | News::Quiet | News::End(_) => {}
         }
         let events = match client.events(id) {
+            // The end is known, and nothing is waited for any longer.
+            Err(_) if matches!(news, News::End(_)) => return Ok(()),
             // The log is what is waited for; this is told next time.
             Err(failure) if failure.exit == Exit::Infrastructure && failure.class != "interrupted" => return Ok(()),
             events => events?.events,

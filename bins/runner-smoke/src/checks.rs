@@ -5,6 +5,7 @@ use std::time::Duration;
 use cli::Context;
 use doctor::Check;
 use host::Host as _;
+use job::artifact::MAX_BYTES;
 use job::{Artifact, Id, Kind, Status};
 use outcome::{Exit, Failure};
 use runner::{Site, Source};
@@ -22,8 +23,6 @@ const CANCELS: u32 = 5;
 const WRONG: &str = "wrong";
 /// How long a service that was just started may take to be ready.
 const START: Duration = Duration::from_secs(10);
-/// The most of artifact.json, in bytes.
-const MAX_ARTIFACT: u64 = 16 << 20;
 
 /// The service that is looked at.
 pub(crate) struct Smoke<'a> {
@@ -212,7 +211,7 @@ impl<'a> Smoke<'a> {
 
     fn artifact(&self, ran: &Ran, sha: &str) -> Result<((), String), Failure> {
         let mut bytes = Vec::new();
-        self.client.download(&ran.id, "artifact.json", MAX_ARTIFACT, &mut bytes)?;
+        self.client.download(&ran.id, "artifact.json", MAX_BYTES as u64, &mut bytes)?;
         let artifact = Artifact::parse(&bytes).map_err(|error| wrong(format!("artifact.json: {error}")))?;
         ensure(artifact.job_id == ran.id && artifact.sha == sha, || "it is about another job or commit".into())?;
         let proved = artifact.invariants.read_only_ok && artifact.invariants.clean_tree_ok;

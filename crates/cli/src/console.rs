@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use host::Stream;
 use indicatif::{ProgressBar, ProgressStyle};
-use outcome::{Failure, printable};
+use outcome::{Failure, is_hidden, printable};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
 
@@ -34,8 +34,8 @@ impl Console {
         !self.json && io::stdin().is_terminal() && io::stderr().is_terminal()
     }
 
-    /// Prints the result: `value` as JSON with `--json`, else its text. Hidden and control characters of the text
-    /// are escaped.
+    /// Prints the result: `value` as JSON with `--json`, else its text. Hidden and control characters are escaped in
+    /// both.
     ///
     /// # Errors
     /// As [`Console::stdout`].
@@ -166,10 +166,35 @@ fn started_spinner() -> ProgressBar {
     spinner
 }
 
+/// JSON in which nothing drives a terminal or hides: such characters stand in strings alone, where an escape is the same.
 fn json_line<T: Serialize>(value: &T) -> String {
-    serde_json::to_string(value).expect("reports have string keys and no failing serializer")
+    let line = serde_json::to_string(value).expect("reports have string keys and no failing serializer");
+    let mut shown = String::with_capacity(line.len());
+    for c in line.chars() {
+        if is_hidden(c) {
+            shown.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")));
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
 }
 
 fn ignore_broken_pipe(written: io::Result<()>) -> io::Result<()> {
     written.or_else(|error| if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_json_drives_no_terminal_and_says_the_same() {
+        let hostile: String = ('\0'..='\u{ffff}').chain('\u{e0000}'..='\u{e00ff}').chain("\u{1f980}".chars()).collect();
+        let value = serde_json::json!({ hostile.as_str(): hostile });
+        let line = json_line(&value);
+        assert_eq!(line, printable(&line));
+        assert!(!line.contains(['\n', '\t']) && line.contains('\u{1f980}') && line.contains("\\udb40\\udc01"));
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&line).unwrap(), value);
+    }
 }

@@ -146,8 +146,8 @@ impl Files {
         self.open_log(id, epoch, stream).await?.size().await
     }
 
-    /// What is there of a log from an offset on: at most `most` and [`MAX_READ`] bytes, none only where it has no more
-    /// yet. Fewer do not mean that there are no more.
+    /// What is there of a log from an offset on: at most `most` and [`MAX_READ`] bytes, and fewer only where it has no
+    /// more yet.
     ///
     /// # Errors
     /// [`FilesError::Unavailable`].
@@ -160,11 +160,11 @@ impl Files {
         most: usize,
     ) -> Result<Bytes, FilesError> {
         let range = bounded(offset..offset.saturating_add(most as u64));
-        self.open_log(id, epoch, stream).await?.piece(range).await
+        self.open_log(id, epoch, stream).await?.read(range).await
     }
 
     /// The last lines of a log, and how many it has. A line of more than 64 KiB is shown by its end; lines of more than
-    /// 8 MiB together are left out, the oldest first.
+    /// 8 MiB together, as they are in JSON, are left out, the oldest first.
     ///
     /// # Errors
     /// [`FilesError::Unavailable`].

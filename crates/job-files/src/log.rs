@@ -41,7 +41,7 @@ impl Log {
     }
 
     /// What is there of a range, or of its beginning; nothing only where there is nothing yet.
-    pub(crate) async fn piece(&self, range: Range<u64>) -> Result<Bytes, FilesError> {
+    async fn piece(&self, range: Range<u64>) -> Result<Bytes, FilesError> {
         match self {
             Self::File(None) => Ok(Bytes::new()),
             Self::File(Some((file, size))) => {

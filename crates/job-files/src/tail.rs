@@ -11,7 +11,7 @@ use crate::log::Log;
 const BLOCK: u64 = 256 << 10;
 /// A longer line is shown by its end.
 const MAX_LINE: usize = 64 << 10;
-/// Bytes of all lines together; more lines are left out.
+/// Bytes of all lines together as they are sent, in JSON; more lines are left out.
 const MAX_ANSWER: usize = 8 << 20;
 /// What an empty line counts for.
 const LINE: usize = 32;
@@ -103,7 +103,7 @@ impl Last {
             return;
         }
         let line = String::from_utf8_lossy(if cut { from_character(&line) } else { &line }).into_owned();
-        match self.room.checked_sub(line.len() + LINE) {
+        match self.room.checked_sub(quoted(&line) + LINE) {
             Some(room) => {
                 self.room = room;
                 self.lines.push(line);
@@ -111,6 +111,16 @@ impl Last {
             None => self.room = 0,
         }
     }
+}
+
+/// The bytes of a line in JSON.
+fn quoted(line: &str) -> usize {
+    let escape = |byte| match byte {
+        b'"' | b'\\' | b'\t' | b'\r' | 0x08 | 0x0c => 1,
+        0..0x20 => 5,
+        _ => 0,
+    };
+    line.len() + line.bytes().map(escape).sum::<usize>()
 }
 
 /// Without the rest of a character whose beginning was cut off.

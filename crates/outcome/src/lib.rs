@@ -175,7 +175,8 @@ pub fn printable(text: &str) -> String {
 }
 
 /// Control, bidirectional, zero-width and tag characters: what a terminal obeys or hides instead of showing.
-fn is_hidden(c: char) -> bool {
+#[must_use]
+pub fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}'

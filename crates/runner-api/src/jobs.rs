@@ -154,8 +154,15 @@ pub(crate) async fn cancel(
 pub(crate) async fn stop(api: &Api, who: &Principal, id: &str, why: Why) -> Result<Job, Refused> {
     let job = find(api, id).await?;
     let why = reason(why)?.unwrap_or_else(|| "no reason was given".into());
-    match api.store.cancel(&job.job_id, &Cancelled { by: who.name.clone(), why }).await? {
+    let wish = Cancelled { by: who.name.clone(), why };
+    match api.store.cancel(&job.job_id, &wish).await? {
         Some(Stopped::Asked(job)) => Ok(job),
+        // It was this wish that ended it: who asks twice did not get the first answer.
+        Some(Stopped::Ended(job))
+            if job.life.status == Status::Cancelled && job.life.cancel.as_ref() == Some(&wish) =>
+        {
+            Ok(job)
+        }
         Some(Stopped::Ended(job)) => {
             let detail = format!("the job ended before: {}", job.life.status.as_str());
             Err(Refused::new(StatusCode::CONFLICT, "job-ended", detail, "there is nothing to stop"))

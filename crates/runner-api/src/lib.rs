@@ -19,6 +19,7 @@ mod artifacts;
 mod body;
 pub mod door;
 mod jobs;
+mod lately;
 mod logs;
 mod metrics;
 mod openapi;

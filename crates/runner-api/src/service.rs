@@ -7,13 +7,14 @@ use allowlist::Policy;
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use host::Local;
 use job_files::Files;
-use job_store::Store;
+use job_store::{Count, Store};
 use outcome::Failure;
 use runner::{Policies, Site};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
+use crate::lately::Lately;
 use crate::metrics::Metrics;
 use crate::people::People;
 use crate::problem::Refused;
@@ -47,6 +48,8 @@ pub struct Api {
     policies: Arc<Policies>,
     pub(crate) people: People,
     pub(crate) metrics: Metrics,
+    /// What waits and what runs, for whoever asks all the time: to count goes through the queue.
+    pub(crate) counts: Lately<Vec<Count>>,
     pub(crate) rates: DefaultKeyedRateLimiter<String>,
     pub(crate) streams: Arc<Semaphore>,
     /// Streams end when it is cancelled.
@@ -71,6 +74,7 @@ impl Api {
             policies: Arc::default(),
             people,
             metrics: Metrics::default(),
+            counts: Lately::default(),
             rates: RateLimiter::keyed(quota),
             streams: Arc::new(Semaphore::new(settings.streams)),
             stop,

@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
-use job_store::{KnownWorker, Limits};
+use job_store::{Count, KnownWorker, Limits};
 use outcome::Failure;
 use runner_wire::{Check, Health, Queue, Ready, RepoQueue, Worker, Workers};
 use rustix::fs::statvfs;
@@ -109,14 +109,18 @@ fn told(known: KnownWorker) -> Worker {
 
 /// `GET /queue`
 pub(crate) async fn queue(State(api): App) -> Result<Json<Queue>, Refused> {
-    Ok(Json(queued(&api).await?))
+    Ok(Json(of(&api, api.store.counts().await?).await))
 }
 
+/// What waits and what runs, as it was a moment ago: for pages and metrics, which ask again and again.
 pub(crate) async fn queued(api: &Api) -> Result<Queue, Refused> {
+    Ok(of(api, api.counts.get(api.store.counts()).await?).await)
+}
+
+async fn of(api: &Api, counts: Vec<Count>) -> Queue {
     // Where the allowlists cannot be read, none is begun.
     let none = Limits { all: 0, each: 0, named: BTreeMap::new() };
     let limits = api.policy().await.map_or(none, |policy| runner::limits(&policy));
-    let counts = api.store.counts().await?;
     let running: u64 = running(&counts).values().sum();
     let repos = counts.into_iter().map(|count| RepoQueue {
         max_running: limits.of(&count.repo),
@@ -126,7 +130,7 @@ pub(crate) async fn queued(api: &Api) -> Result<Queue, Refused> {
     });
     let repos: Vec<RepoQueue> = repos.collect();
     let queued = repos.iter().map(|repo| repo.queued).sum();
-    Ok(Queue { queued, running, max_running: limits.all, repos })
+    Queue { queued, running, max_running: limits.all, repos }
 }
 
 /// `POST /workers/{name}/drain`

@@ -12,8 +12,9 @@ use serde::de::DeserializeOwned;
 
 use crate::base::Base;
 
-/// The longest answer that is read whole, in bytes.
-pub(crate) const MAX_BYTES: usize = 16 << 20;
+/// The longest answer that is read whole, in bytes: the list of a job's files is shorter than half of what artifact.json,
+/// which names each of them twice, may have.
+pub(crate) const MAX_BYTES: usize = job::artifact::MAX_BYTES / 2;
 /// The longest time that a service is waited for because it says so.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// What a request is refused as that was written wrong.

@@ -39,7 +39,8 @@ impl Base {
     pub fn parse(text: &str) -> Result<Self, Failure> {
         let bad = |why: &str| {
             let next = "name it as https://HOST, http://127.0.0.1:PORT or unix:/PATH: --api or API_BASE";
-            Failure::usage("bad-api", format!("the API `{text}`: {why}"), next)
+            // Not the text: a password may be in it, however it is written.
+            Failure::usage("bad-api", format!("the API's address: {why}"), next)
         };
         if let Some(path) = text.strip_prefix("unix:") {
             let socket = Path::new(path);
@@ -140,6 +141,9 @@ mod tests {
             "http://127.0.0.1.example.com",
             "http://0.0.0.0:8000",
             "http://me:secret@127.0.0.1",
+            "http://me:secret@10.0.0.1",
+            "me:secret@127.0.0.1:8000",
+            "//me:secret@127.0.0.1",
             "http://127.0.0.1/?a=b",
             "unix:run/runner.sock",
             "ftp://127.0.0.1",
@@ -148,6 +152,7 @@ mod tests {
         ]
         .map(|text| told(text) + "\n")
         .concat();
+        assert!(!all.contains("secret"), "{all}");
         assert_snapshot!(all, @"
         http://127.0.0.1:8000 here: true http://127.0.0.1:8000/workers/a%2Fb%20c%25/drain?stream=a%26b
         http://localhost:8000 here: true http://localhost:8000/workers/a%2Fb%20c%25/drain?stream=a%26b
@@ -158,12 +163,15 @@ mod tests {
         insecure-api: http://localhost.example.com is another machine: a token would go there for all to read
         insecure-api: http://127.0.0.1.example.com is another machine: a token would go there for all to read
         insecure-api: http://0.0.0.0:8000 is another machine: a token would go there for all to read
-        bad-api: the API `http://me:secret@127.0.0.1`: a user is named by the token alone
-        bad-api: the API `http://127.0.0.1/?a=b`: there is something behind its path
-        bad-api: the API `unix:run/runner.sock`: the path of a socket is absolute
-        bad-api: the API `ftp://127.0.0.1`: it is neither https nor http nor unix
-        bad-api: the API `127.0.0.1:8000`: relative URL without a base
-        bad-api: the API ``: relative URL without a base
+        bad-api: the API's address: a user is named by the token alone
+        bad-api: the API's address: a user is named by the token alone
+        bad-api: the API's address: it is neither https nor http nor unix
+        bad-api: the API's address: relative URL without a base
+        bad-api: the API's address: there is something behind its path
+        bad-api: the API's address: the path of a socket is absolute
+        bad-api: the API's address: it is neither https nor http nor unix
+        bad-api: the API's address: relative URL without a base
+        bad-api: the API's address: relative URL without a base
         ");
     }
 }

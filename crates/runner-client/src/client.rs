@@ -206,7 +206,7 @@ impl Client {
     /// Has a job stopped: what the service answers is that it will be.
     ///
     /// # Errors
-    /// As [`Client::show`]; refused, class `job-ended`, when it ended before.
+    /// As [`Client::show`]; refused, class `job-ended`, when it ended before and not by the same wish.
     pub fn cancel(&self, id: &Id, why: Option<&str>) -> Result<JobView, Failure> {
         self.document(Call::post(&["jobs", id.as_str(), "cancel"], &reason(why)))
     }

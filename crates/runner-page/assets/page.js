@@ -189,6 +189,8 @@
   let epoch = null;
 
   const listen = () => {
+    // A source of its own begins at the beginning, in pieces that may be cut elsewhere: so do the panes.
+    epoch = null;
     const source = new EventSource(log.dataset.stream);
     say("connecting", "");
     source.addEventListener("open", () => say("live", "live"));

@@ -12,6 +12,8 @@ use crate::{html, path, words};
 
 /// The most lines of one list that are shown; a job may leave 100,000 files.
 const MOST: usize = 200;
+/// The file that tells what was proved.
+const ARTIFACT: &str = "artifact.json";
 
 /// One job.
 #[derive(Debug, Clone, Copy)]
@@ -22,7 +24,7 @@ pub struct JobPage<'a> {
     pub view: &'a JobView,
     /// Its timeline, the oldest first.
     pub events: &'a [Event],
-    /// Its artifact.json, where there is one.
+    /// Its artifact.json, where there is one that can be shown.
     pub artifact: Option<&'a Artifact>,
     /// The files that it left.
     pub files: &'a [ArtifactFile],
@@ -104,6 +106,11 @@ impl JobPage<'_> {
     fn tail(&self, stream: Stream) -> String {
         let tail = self.logs.iter().find(|tail| tail.stream == stream);
         tail.map(|tail| tail.lines.iter().flat_map(|line| [line, "\n"]).collect()).unwrap_or_default()
+    }
+
+    /// There is an artifact.json, whether it can be shown or not.
+    fn left_proof(&self) -> bool {
+        self.files.iter().any(|file| file.path == ARTIFACT)
     }
 
     fn files(&self) -> impl Iterator<Item = (&ArtifactFile, String)> {

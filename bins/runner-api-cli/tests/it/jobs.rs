@@ -87,6 +87,9 @@ grace_sec = 1
         ended: cancelled: it was stopped
         ") };
         assert_eq!(service.cancel(&id, "again").refusal(), "409 job-ended");
+        // Whose first answer was lost asks the same again.
+        let again = service.cancel(&id, "not wanted any more");
+        assert_eq!((again.status, &again.json()["status"]), (202, &json!("cancelled")));
     }
 }
 
@@ -101,6 +104,9 @@ fn a_job_that_waits_is_stopped_before_it_begins() {
     }
     let stopped = service.cancel(&id, "").json();
     assert_eq!((&stopped["status"], &stopped["epoch"]), (&json!("cancelled"), &json!(0)));
+    let again = service.cancel(&id, "");
+    assert_eq!((again.status, again.json()), (202, stopped));
+    assert_eq!(service.cancel(&id, "another wish").refusal(), "409 job-ended");
     assert_snapshot!(service.timeline(&id), @"
     submitted: by operator
     cancel_requested: operator wants it stopped: no reason was given

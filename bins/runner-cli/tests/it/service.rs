@@ -366,22 +366,86 @@ fn what_a_job_left_is_fetched_and_nothing_is_replaced() {
     ");
 }
 
-/// A server that says of every job that it left a file of this name.
-fn liar(name: &'static str) -> String {
+/// A server that answers each request, by its first line, with a status and a body.
+fn server(answer: impl Fn(&str) -> (&'static str, String) + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let api = format!("http://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
         for stream in listener.incoming() {
             let (mut stream, mut asked) = (stream.unwrap(), [0; 4096]);
             let read = stream.read(&mut asked).unwrap();
-            let list = asked[..read].windows(11).any(|part| part == b"/artifacts ");
-            let body =
-                if list { serde_json::json!({"files": [{"path": name, "bytes": 1}]}).to_string() } else { "x".into() };
-            let _ =
-                write!(stream, "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+            let asked = String::from_utf8_lossy(&asked[..read]);
+            let (status, body) = answer(asked.lines().next().unwrap_or_default());
+            let length = body.len();
+            let _ = write!(stream, "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}");
         }
     });
     api
+}
+
+/// A server that says of every job that it left a file of this name.
+fn liar(name: &'static str) -> String {
+    server(move |asked| {
+        let list = serde_json::json!({"files": [{"path": name, "bytes": 1}]});
+        ("200 OK", if asked.contains("/artifacts ") { list.to_string() } else { "x".into() })
+    })
+}
+
+/// A server whose jobs all end with this code, and that knows nobody any more when they have.
+fn forgetful(exit: u8) -> String {
+    server(move |asked| match asked {
+        asked if asked.starts_with("POST /jobs ") => {
+            let id = "20260131T235959123Z-0123456789abcdef";
+            ("201 Created", format!(r#"{{"job_id":"{id}","artifact_dir":"/jobs/{id}/artifacts","status":"queued"}}"#))
+        }
+        asked if asked.contains("/logs/stream") => {
+            let status = if exit == 0 { "success" } else { "failure" };
+            ("200 OK", format!("event: end\ndata: {{\"status\":\"{status}\",\"exit\":{exit}}}\n\n"))
+        }
+        _ => ("401 Unauthorized", r#"{"detail":"gone","class":"unauthenticated","next":"sign in"}"#.into()),
+    })
+}
+
+#[test]
+fn the_longest_artifact_json_hides_no_job() {
+    let job = r#"{"job_id":"20260131T235959123Z-0123456789abcdef","job_type":"script","repo_name":"project","sha":"0","params":{},"priority":0,"submitted_by":"operator","queued_at":"2026-01-31T23:59:59.123Z","trace_id":"0","status":"success","epoch":1,"attempt":1,"max_attempts":3,"not_before":"2026-01-31T23:59:59.123Z","artifact_dir":"/jobs/x/artifacts"}"#;
+    let long = format!(r#"{{"outputs":["{}"],"invariants":{{"clean_tree_ok":true}}}}"#, "x".repeat(100 << 20));
+    let api = server(move |asked| match asked {
+        asked if asked.contains("/events ") => ("200 OK", r#"{"events":[]}"#.into()),
+        asked if asked.contains("/artifact.json ") => ("200 OK", long.clone()),
+        _ => ("200 OK", job.into()),
+    });
+    let stage = Stage::new(&Stage::script("exit 0"));
+    let mut command = stage.clean(Command::new(stage.program()));
+    command.args(["show", "20260131T235959123Z-0123456789abcdef", "--api", &api]).env("RUNNER_TOKEN", "aor_0");
+    let said = Said::from(command.output().unwrap());
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+    assert!(said.stdout.contains("invariant   clean_tree_ok: true\n"), "{}", said.stdout);
+}
+
+#[test]
+fn a_job_s_code_is_not_lost_with_the_words_about_it() {
+    let stage = Stage::new(&Stage::script("exit 0"));
+    let sha = "0".repeat(40);
+    let submit = ["submit", "script", "--repo", "project", "--sha", &sha, "--wait"];
+    let orb = ["orb", "doctor", "--sha", &sha];
+    // What was to be printed takes the place of a success alone.
+    for (args, json, ended, code) in [
+        (&submit[..], false, 0, 0),
+        (&submit, false, 7, 7),
+        (&submit, true, 0, 3),
+        (&submit, true, 7, 7),
+        (&orb, false, 0, 3),
+        (&orb, false, 7, 7),
+        (&orb, true, 7, 7),
+    ] {
+        let mut command = stage.clean(Command::new(stage.program()));
+        command.args(args).args(json.then_some("--json")).env("RUNNER_TOKEN", "aor_0");
+        let said = Said::from(command.env("API_BASE", forgetful(ended)).output().unwrap());
+        assert_eq!(said.code, Some(code), "{args:?} {json} {ended}: {}", said.stderr);
+        let told = if json { &said.stdout } else { &said.stderr };
+        assert_eq!(told.matches("unauthenticated").count(), 1, "{args:?} {json} {ended}: {told}");
+    }
 }
 
 #[test]

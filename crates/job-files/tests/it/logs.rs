@@ -101,3 +101,15 @@ async fn j15_a_line_without_end_is_shown_by_its_end_and_the_answer_is_bounded() 
     let (last, total) = tail(&lab, 5).await;
     assert_eq!((last[0].len(), total), (3 * (64 << 10), 1));
 }
+
+#[tokio::test]
+async fn j15_what_is_bounded_of_an_answer_is_what_is_sent_of_it() {
+    let lab = Lab::new();
+    for (character, escaped) in [("\u{1}", 6), ("\"", 2), ("\\", 2), ("\t", 2), ("\r", 2), ("\u{7f}", 1), ("y", 1)] {
+        lab.put("stdout.log", format!("{}\n", character.repeat(60_000)).repeat(200));
+        let (last, _) = tail(&lab, 200).await;
+        let sent = serde_json::to_vec(&last).unwrap().len();
+        let line = escaped * 60_000;
+        assert!(sent <= 8 << 20 && sent + line + 200 * 32 > 8 << 20, "{character:?}: {sent}");
+    }
+}

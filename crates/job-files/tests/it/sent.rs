@@ -85,6 +85,25 @@ async fn a_log_has_the_same_offsets_before_while_and_after_it_is_kept() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_lies_on_both_sides_of_a_block_s_end_is_read_at_once_while_the_log_grows() {
+    for lab in Lab::all() {
+        let until = CancellationToken::new();
+        let follow = {
+            let (worker, id, until) = (lab.worker.clone(), lab.id.clone(), until.clone());
+            tokio::spawn(async move { worker.follow(&id, EPOCH, until).await })
+        };
+        let before = (256 << 10) - 1;
+        lab.put("stdout.log", format!("{}\u{e9} and more\n", "x".repeat(before)));
+        eventually(async || lab.log_size().await > 256 << 10).await;
+        let read = |offset: usize, most| lab.files.log(&lab.id, EPOCH, Stdout, offset as u64, most);
+        assert_eq!(read(before, 64 << 10).await.unwrap(), "\u{e9} and more\n");
+        assert_eq!(read(before - 1, 3).await.unwrap(), "x\u{e9}");
+        until.cancel();
+        follow.await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn an_attempt_can_be_kept_again_and_what_its_runner_left_when_it_died_too() {
     for lab in Lab::all() {

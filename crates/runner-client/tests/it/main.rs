@@ -118,7 +118,18 @@ fn an_answer_without_an_end_is_not_read_for_ever() {
         while stream.write_all(&[b' '; 4096]).is_ok() {}
     });
     let failure = body.queue().unwrap_err();
-    assert!(failure.reason.contains("more than 16777216 bytes"), "{failure}");
+    assert!(failure.reason.contains("more than 67108864 bytes"), "{failure}");
+}
+
+#[test]
+fn the_longest_list_of_files_that_a_job_can_leave_is_read() {
+    // What artifact.json has room for: half of it, each path twice.
+    let path = "x".repeat(3_000);
+    let files: Vec<_> = (0..10_000).map(|_| serde_json::json!({ "path": path, "bytes": u64::MAX })).collect();
+    let list = serde_json::json!({ "files": files }).to_string();
+    assert!(list.len() > 29 << 20);
+    let (client, _) = server(move |_, stream| answer(stream, "200 OK", "", &list));
+    assert_eq!(client.artifacts(&id()).unwrap().files.len(), 10_000);
 }
 
 #[test]

@@ -209,13 +209,15 @@ fn what_the_policy_forbids_is_a_complaint() {
 fn a_log_goes_on_where_it_was_when_the_connection_is_cut_and_when_it_is_refused() {
     let first = piece(1, Stream::Stdout, 0, "one\n") + &piece(2, Stream::Stdout, 4, "two \u{1b}[1m\u{202e}\n");
     let two = "two \u{1b}[1m\u{202e}\n".len() as u64;
-    let third = piece(3, Stream::Stderr, 0, "careful\n") + &piece(4, Stream::Stdout, 4 + two, "three\n");
+    let anew =
+        piece(1, Stream::Stdout, 0, "one\ntwo \u{1b}[1m\u{202e}\nthr") + &piece(3, Stream::Stderr, 0, "careful\n");
+    let rest = piece(4, Stream::Stdout, 7 + two, "ee\n");
     let last = piece(5, Stream::Stdout, 10 + two + 1000, "after the gap\n") + "event: end\ndata: {}\n\n";
     let script = vec![
-        Turn::Cut(first.clone()),
+        Turn::Cut(first),
         Turn::Refuse,
-        // The browser gave up and the page began again: all of it, from the start.
-        Turn::Cut(first + &third),
+        // The browser gave up and the page began again: all of it, from the start, and cut elsewhere.
+        Turn::Cut(anew + &rest),
         Turn::Hold(last),
     ];
     let (server, stage) = Stage { script, ..Stage::default() }.start();

@@ -45,3 +45,17 @@ fn an_action_is_offered_where_the_state_allows_it() {
     assert_eq!(offers(&stopping.unwrap()), (false, false));
     assert_eq!(offers(&scene::mutated()), (false, true));
 }
+
+#[test]
+fn of_a_proof_that_cannot_be_shown_it_is_said_where_it_is() {
+    let told = scene::Told { artifact: None, ..scene::succeeded() };
+    for page in [told.page(|page| page.render()), told.page(|page| page.fragment())] {
+        let link = format!(
+            "href=\"/jobs/{}/artifacts/artifact.json\">artifact.json</a>, which is too large",
+            told.view.job.job_id
+        );
+        assert!(page.contains(&link) && !page.contains("nothing was proved"));
+    }
+    let none = scene::Told { files: Vec::new(), ..told };
+    assert!(none.page(|page| page.render()).contains("nothing was proved of this job"));
+}
