@@ -1,13 +1,14 @@
 //! Where clients come in: a port of loopback, a socket in the file system.
 //!
 //! **Invariant:** nobody but this machine gets at a port; the tailnet's proxy brings the others.
+//! **Invariant:** nobody but the user of the service, and root, gets at a socket.
 
 use std::fmt;
 use std::fs::{self, Permissions};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
-use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener as StdUnixListener, UnixStream};
 use std::path::Path;
 
@@ -15,7 +16,7 @@ use host::HostError;
 use listenfd::ListenFd;
 use outcome::Failure;
 use rustix::fs::Mode;
-use rustix::process::umask;
+use rustix::process::{geteuid, umask};
 use tokio::net::{TcpListener, UnixListener};
 
 /// Clients that wait until they are let in; the system may have less room.
@@ -53,12 +54,14 @@ impl Door {
     /// The sockets that systemd opened for this process; none where it did not.
     ///
     /// # Errors
-    /// Usage, class `not-loopback`, for a port of another address; those of the machine.
+    /// Usage, class `not-loopback`, for a port of another address; not ready, class `socket-unsafe`, for a socket that others
+    /// may connect to; those of the machine.
     pub fn handed_over() -> Result<Vec<Self>, Failure> {
         let mut handed = ListenFd::from_env();
         let mut doors = Vec::new();
         for at in 0..handed.len() {
             if let Ok(Some(listener)) = handed.take_unix_listener(at) {
+                only_ours(&listener)?;
                 doors.push(unix(listener).map_err(HostError::io("the unit's socket"))?);
             } else if let Ok(Some(listener)) = handed.take_tcp_listener(at) {
                 let address = listener.local_addr().map_err(HostError::io("the unit's socket"))?;
@@ -114,6 +117,22 @@ fn bind(path: &Path) -> io::Result<StdUnixListener> {
     let listener = bound?;
     fs::set_permissions(path, Permissions::from_mode(0o600))?;
     Ok(listener)
+}
+
+/// Whoever else may connect could say anybody's name.
+fn only_ours(listener: &StdUnixListener) -> Result<(), Failure> {
+    let address = listener.local_addr().map_err(HostError::io("the unit's socket"))?;
+    let (path, me) = (address.as_pathname(), geteuid().as_raw());
+    let open = |found: fs::Metadata| {
+        !found.file_type().is_socket() || found.mode() & 0o077 != 0 || (found.uid() != 0 && found.uid() != me)
+    };
+    // One without a path is open to all.
+    if !path.and_then(|path| fs::symlink_metadata(path).ok()).is_none_or(open) {
+        return Ok(());
+    }
+    let place = path.map_or_else(|| "a socket without a path".into(), |path| path.display().to_string());
+    let reason = format!("{place}: others may connect to it, and could say that they are anybody");
+    Err(Failure::not_ready("socket-unsafe", reason, "set SocketMode=0600 in the socket unit"))
 }
 
 fn on_loopback(address: SocketAddr) -> Result<(), Failure> {
