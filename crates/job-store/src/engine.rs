@@ -262,6 +262,7 @@ impl Store for Engine {
     async fn reap(&self) -> Result<Vec<Job>, StoreError> {
         let lease_now = {
             let mut conn = self.read.acquire().await?;
+            check_schema(&mut conn).await?;
             clock(&mut conn).await?.1
         };
         let over = "SELECT id FROM jobs WHERE status = 'running' AND (lease_until IS NULL OR lease_until < $1 OR lease_until > $1 + 2 * lease_ms)";

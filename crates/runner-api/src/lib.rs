@@ -27,6 +27,7 @@ mod page;
 pub mod people;
 mod principal;
 mod problem;
+mod reaper;
 mod router;
 pub mod scope;
 pub mod serve;

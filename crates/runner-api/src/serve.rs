@@ -14,9 +14,11 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::door::Door;
 use crate::principal::Transport;
+use crate::reaper::reap;
 use crate::router::router;
 use crate::service::Api;
 
@@ -29,6 +31,7 @@ const HEAD_BYTES: usize = 64 << 10;
 
 /// Serves until `stop`; then lets what was begun end, for as long as `drain`.
 pub async fn serve(api: &Arc<Api>, doors: Vec<Door>, stop: &CancellationToken, drain: Duration) {
+    let _reaper = AbortOnDropHandle::new(tokio::spawn(reap(Arc::clone(&api.store))));
     let mut open = JoinSet::new();
     for door in doors {
         match door {
