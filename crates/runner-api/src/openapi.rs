@@ -1,7 +1,11 @@
 //! The description of the API for clients: `OpenAPI` 3.1, made from the table of routes and the types of the documents.
 
-use axum::Json;
+use std::sync::LazyLock;
+
+use axum::body::Bytes;
 use axum::http::Method;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
 use runner_wire as wire;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
@@ -9,9 +13,10 @@ use serde_json::{Map, Value, json};
 
 use crate::operation::{ALL, Operation, Verb};
 
-/// `GET /openapi.json`
-pub(crate) async fn show() -> Json<Value> {
-    Json(document())
+/// `GET /openapi.json`. Everybody may ask, so that an answer is to cost nothing.
+pub(crate) async fn show() -> impl IntoResponse {
+    static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| document().to_string().into());
+    ([(CONTENT_TYPE, "application/json")], DOCUMENT.clone())
 }
 
 /// The description.

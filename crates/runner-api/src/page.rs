@@ -139,15 +139,16 @@ async fn jobs_page(api: &Api, who: &Principal, filter: &Filter, part: Part) -> A
     Ok(part.of(|| page.render(), || page.fragment()))
 }
 
-async fn job(State(api): App, who: Principal, Path(id): Path<String>) -> Answer {
+async fn job(State(api): App, who: Principal, Path(id): Path<String>) -> Result<Response, Refused> {
     job_page(&api, &who, &id, Part::Whole).await
 }
 
-async fn job_fragment(State(api): App, who: Principal, Path(id): Path<String>) -> Answer {
+async fn job_fragment(State(api): App, who: Principal, Path(id): Path<String>) -> Result<Response, Refused> {
     job_page(&api, &who, &id, Part::Live).await
 }
 
-async fn job_page(api: &Api, who: &Principal, id: &str, part: Part) -> Answer {
+async fn job_page(api: &Api, who: &Principal, id: &str, part: Part) -> Result<Response, Refused> {
+    let place = api.large.wait(&who.name).await;
     let job = find(api, id).await?;
     let events = api.store.events(&job.job_id).await?;
     let (artifact, files) = (artifact(api, &job).await?, artifacts::of(api, &job).await?);
@@ -161,7 +162,7 @@ async fn job_page(api: &Api, who: &Principal, id: &str, part: Part) -> Answer {
     let (viewer, view) = (who.viewer(), sight.view(job));
     let frame = Frame { viewer: &viewer, now: sight.now };
     let page = JobPage { frame, view: &view, events: &events, artifact: artifact.as_ref(), files: &files, logs: &ends };
-    Ok(part.of(|| page.render(), || page.fragment()))
+    Ok(place.until_sent(part.of(|| page.render(), || page.fragment()).into_response()))
 }
 
 /// The proof of a job, where there is one that can be read.

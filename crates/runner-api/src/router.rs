@@ -82,10 +82,20 @@ async fn guard(State(gate): State<Gate>, mut request: Request, next: Next) -> Re
     let response = match admitted(&gate, &mut request).await {
         Err(refused) => refused.into_response(),
         Ok(()) if gate.operation.streams => next.run(request).await,
-        Ok(()) => in_time(next.run(request)).await,
+        Ok(()) => in_time(answer(&gate, request, next)).await,
     };
     gate.api.metrics.answered(gate.operation.name, response.status(), begun.elapsed());
     private(response)
+}
+
+async fn answer(gate: &Gate, request: Request, next: Next) -> Response {
+    match request.extensions().get::<Principal>().filter(|_| gate.operation.large) {
+        Some(who) => {
+            let place = gate.api.large.wait(&who.name).await;
+            place.until_sent(next.run(request).await)
+        }
+        None => next.run(request).await,
+    }
 }
 
 async fn admitted(gate: &Gate, request: &mut Request) -> Result<(), Refused> {

@@ -21,6 +21,7 @@ use crate::principal::Transport;
 use crate::reaper::reap;
 use crate::router::router;
 use crate::service::Api;
+use crate::taken::Taken;
 
 /// Connections at one time, through each door: both together leave room in the 1024 files that a process may usually open.
 const CONNECTIONS: usize = 384;
@@ -79,7 +80,7 @@ async fn connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
         .max_buf_size(HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Taken::new(stream)), service);
     let mut served = pin!(served);
     let ended: Result<(), hyper::Error> = tokio::select! {
         ended = served.as_mut() => ended,

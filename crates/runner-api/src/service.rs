@@ -17,9 +17,15 @@ use tokio_util::sync::CancellationToken;
 use crate::metrics::Metrics;
 use crate::people::People;
 use crate::problem::Refused;
+use crate::room::Room;
 
 /// Seconds of the average that may come at once.
 const BURST: NonZeroU32 = NonZeroU32::new(5).unwrap();
+
+/// Large answers at one time, made and sent.
+const LARGE: usize = 16;
+/// And those of one principal.
+const LARGE_OF_ONE: usize = 4;
 
 /// How the service behaves.
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +55,8 @@ pub struct Api {
     pub(crate) metrics: Metrics,
     pub(crate) rates: DefaultKeyedRateLimiter<String>,
     pub(crate) streams: Arc<Semaphore>,
+    /// For answers that may have many megabytes.
+    pub(crate) large: Room,
     /// Streams end when it is cancelled.
     pub(crate) stop: CancellationToken,
 }
@@ -73,6 +81,7 @@ impl Api {
             metrics: Metrics::default(),
             rates: RateLimiter::keyed(quota),
             streams: Arc::new(Semaphore::new(settings.streams)),
+            large: Room::new(LARGE, LARGE_OF_ONE),
             stop,
         }
     }

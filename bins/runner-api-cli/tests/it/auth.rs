@@ -15,7 +15,7 @@ use crate::service::{JOBS, Service, Site};
 const COOKIE: &str = "ai_ops_runner_session";
 
 /// Runs `runner-api token`. Returns what it printed.
-fn token(site: &Site, args: &[&str]) -> Result<String, String> {
+pub(crate) fn token(site: &Site, args: &[&str]) -> Result<String, String> {
     let output = site.api(&[&["token"], args].concat()).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap().trim_end().to_owned();
     if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }

@@ -3,13 +3,15 @@
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::os::unix::fs::symlink;
-use std::thread::sleep;
+use std::sync::mpsc;
+use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::http::{Event, Live};
-use crate::service::{JOBS, Site, eventually};
+use crate::auth::token;
+use crate::http::{Client, Connection, Event, Live};
+use crate::service::{JOBS, PATIENCE, Site, eventually};
 
 const TALK: &str = r#"
 [jobs.talk]
@@ -125,6 +127,39 @@ fn j15_slow_readers_of_a_huge_log_cost_little_memory_and_hold_up_no_shutdown() {
     assert_eq!(service.get("/healthz").status, 200);
     let took = service.program.stop();
     assert!(took < Duration::from_secs(8), "{took:?}");
+}
+
+#[test]
+fn j15_who_takes_no_large_answers_gets_no_more_of_them_and_others_do() {
+    let site = Site::new(JOBS);
+    let socket = site.path("api.sock");
+    let service = site.serve(&["--socket", socket.to_str().unwrap()]);
+    let id = service.submit(&site.ask("hello"));
+    service.succeeds(&id);
+    let lines = format!("{}\n", "x".repeat(700)).repeat(10_000);
+    fs::write(site.state().join("jobs").join(&id).join("1/stdout.log"), lines).unwrap();
+    let path = format!("/jobs/{id}/logs?tail=10000");
+    // What a socket holds is little beside a log.
+    let client = Client::unix(&socket).with_token(service.client.token());
+    let unread: Vec<Connection> = (0..4)
+        .map(|_| {
+            let mut connection = client.connect();
+            connection.say(&client.head("GET", &path, &[], 0));
+            assert_eq!(connection.status(), Some(200));
+            connection
+        })
+        .collect();
+    let (send, fifth) = mpsc::channel();
+    let (same, large) = (client.clone(), path.clone());
+    let asks = thread::spawn(move || send.send(same.get(&large)));
+    assert!(fifth.recv_timeout(Duration::from_secs(2)).is_err(), "there was room for it");
+    assert_eq!(client.get("/workers").status, 200, "what is small needs no room");
+    let other = token(&site, &["add", "other", "--scope", "read"]).unwrap();
+    let other = client.with_token(&other).get(&path);
+    assert_eq!((other.status, other.header("content-length").parse()), (200, Ok(other.body.len())));
+    drop(unread);
+    assert_eq!(fifth.recv_timeout(PATIENCE).unwrap().body, other.body);
+    asks.join().unwrap().unwrap();
 }
 
 #[test]
