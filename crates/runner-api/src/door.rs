@@ -29,6 +29,8 @@ pub enum Door {
     Tcp(TcpListener),
     /// A socket in the file system. Who may connect to it is believed about `Tailscale-User-Login`.
     Unix(UnixListener),
+    /// The socket of the state directory, for programs of its user. Only tokens say who comes.
+    Own(UnixListener),
 }
 
 impl Door {
@@ -47,8 +49,15 @@ impl Door {
     /// # Errors
     /// Busy, class `listening`, when something is there; not ready of the same class where it cannot be.
     pub fn socket(path: &Path) -> Result<Self, Failure> {
-        let bound = bind(path).and_then(|listener| unix(patient(listener)?));
-        bound.map_err(|error| not_bound(&path.display().to_string(), &error))
+        listen(path).map(Self::Unix)
+    }
+
+    /// The same for programs on this machine that look for the service by themselves.
+    ///
+    /// # Errors
+    /// Those of [`Door::socket`].
+    pub fn own(path: &Path) -> Result<Self, Failure> {
+        listen(path).map(Self::Own)
     }
 
     /// The sockets that systemd opened for this process; none where it did not.
@@ -62,7 +71,7 @@ impl Door {
         for at in 0..handed.len() {
             if let Ok(Some(listener)) = handed.take_unix_listener(at) {
                 only_ours(&listener)?;
-                doors.push(unix(listener).map_err(HostError::io("the unit's socket"))?);
+                doors.push(Self::Unix(unix(listener).map_err(HostError::io("the unit's socket"))?));
             } else if let Ok(Some(listener)) = handed.take_tcp_listener(at) {
                 let address = listener.local_addr().map_err(HostError::io("the unit's socket"))?;
                 on_loopback(address)?;
@@ -81,10 +90,12 @@ impl fmt::Display for Door {
                 Ok(address) => write!(f, "http://{address}"),
                 Err(_) => f.write_str("a port"),
             },
-            Self::Unix(listener) => match listener.local_addr().as_ref().map(|address| address.as_pathname()) {
-                Ok(Some(path)) => write!(f, "unix:{}", path.display()),
-                _ => f.write_str("a socket"),
-            },
+            Self::Unix(listener) | Self::Own(listener) => {
+                match listener.local_addr().as_ref().map(|address| address.as_pathname()) {
+                    Ok(Some(path)) => write!(f, "unix:{}", path.display()),
+                    _ => f.write_str("a socket"),
+                }
+            }
         }
     }
 }
@@ -100,9 +111,14 @@ fn tcp(listener: std::net::TcpListener) -> io::Result<Door> {
     Ok(Door::Tcp(TcpListener::from_std(listener)?))
 }
 
-fn unix(listener: StdUnixListener) -> io::Result<Door> {
+fn unix(listener: StdUnixListener) -> io::Result<UnixListener> {
     listener.set_nonblocking(true)?;
-    Ok(Door::Unix(UnixListener::from_std(listener)?))
+    UnixListener::from_std(listener)
+}
+
+fn listen(path: &Path) -> Result<UnixListener, Failure> {
+    let bound = bind(path).and_then(|listener| unix(patient(listener)?));
+    bound.map_err(|error| not_bound(&path.display().to_string(), &error))
 }
 
 fn bind(path: &Path) -> io::Result<StdUnixListener> {

@@ -1,6 +1,7 @@
-//! Who asks: by a token, by the cookie of a session, or as a proxy of the tailnet says on the unix socket.
+//! Who asks: by a token, by the cookie of a session, or as a proxy of the tailnet says on a unix socket.
 //!
-//! **Invariant:** `Tailscale-User-Login` counts only on the unix socket: on a port of loopback any process could say it.
+//! **Invariant:** `Tailscale-User-Login` counts only on a unix socket that is made for it: on a port of loopback any process
+//! could say it.
 //! **Invariant:** what a browser sends by itself, a cookie or the proxy's header, changes nothing for another site's page.
 
 use std::collections::BTreeSet;
@@ -23,8 +24,10 @@ pub(crate) const SESSION: &str = "ai_ops_runner_session";
 /// How a request came here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Transport {
-    Tcp,
-    Unix,
+    /// Only tokens say who asks.
+    Plain,
+    /// Who may connect is believed about who asks.
+    Vouched,
 }
 
 /// Who asks.
@@ -96,7 +99,7 @@ fn stated(transport: Transport, headers: &HeaderMap) -> Result<Stated<'_>, Refus
         }
         return Ok(Stated::Secret { secret: secret.trim(), ambient: false });
     }
-    if transport == Transport::Unix
+    if transport == Transport::Vouched
         && let Some(login) = single(headers, LOGIN)?
     {
         return Ok(Stated::Login(login));

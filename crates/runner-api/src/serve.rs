@@ -39,10 +39,13 @@ pub async fn serve(api: &Arc<Api>, doors: Vec<Door>, stop: &CancellationToken, d
             Door::Tcp(listener) => {
                 // A piece of a log is not held back for the next one; where that cannot be, it is.
                 let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-                open.spawn(welcome(listener, router(api, Transport::Tcp), stop.clone(), drain));
+                open.spawn(welcome(listener, router(api, Transport::Plain), stop.clone(), drain));
+            }
+            Door::Own(listener) => {
+                open.spawn(welcome(listener, router(api, Transport::Plain), stop.clone(), drain));
             }
             Door::Unix(listener) => {
-                open.spawn(welcome(listener, router(api, Transport::Unix), stop.clone(), drain));
+                open.spawn(welcome(listener, router(api, Transport::Vouched), stop.clone(), drain));
             }
         }
     }

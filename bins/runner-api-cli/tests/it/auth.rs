@@ -143,6 +143,40 @@ fn a_socket_that_a_killed_service_left_is_taken_and_one_in_use_is_not() {
     }
 }
 
+#[test]
+fn j01_the_socket_of_the_state_directory_is_the_users_own_and_takes_a_token() {
+    let site = Site::new(JOBS);
+    site.config("api.toml", "schema = 1\n[people.alice]\nscopes = [\"admin\"]\n");
+    let mut first = site.serve_alone(&[]);
+    let socket = site.state().join("api.sock");
+    assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
+    let (unix, token) = (Client::unix(&socket), first.client.token().to_owned());
+    assert_eq!(unix.with_token(&token).get("/jobs").status, 200);
+    assert_eq!(unix.send("GET", "/jobs", &[("tailscale-user-login", "alice")], b"").refusal(), "401 unauthenticated");
+    // Another service on that directory takes it only from a dead one.
+    let second = Service::start(site.api(&["--listen", "127.0.0.1:0"]), &site.path("second.log"), &site.state());
+    second.program.says("is not at the socket of the state directory: ");
+    first.program.kill();
+    assert!(socket.exists() && second.get("/jobs").status == 200);
+    let third = Service::start(site.api(&["--listen", "127.0.0.1:0"]), &site.path("third.log"), &site.state());
+    third.program.says(&format!("listens on unix:{}", socket.display()));
+    assert_eq!(unix.with_token(&token).get("/jobs").status, 200);
+}
+
+#[test]
+fn a_state_directory_whose_path_is_too_long_for_a_socket_is_served_without() {
+    let site = Site::new(JOBS);
+    let state = site.path(&"long".repeat(30));
+    let command = site.api(&["--listen", "127.0.0.1:0", "--state", state.to_str().unwrap()]);
+    let service = Service::start(command, &site.path("api.log"), &state);
+    service.program.says("is not at the socket of the state directory: ");
+    assert_eq!(service.get("/jobs").status, 200);
+    // One that is named is the only one there.
+    let socket = site.state().join("api.sock");
+    let service = site.serve_alone(&["--socket", socket.to_str().unwrap()]);
+    assert_eq!(service.program.log().matches("api.sock").count(), 1, "{}", service.program.log());
+}
+
 /// Signs in with a token. Returns the cookie.
 fn sign_in(service: &Service, token: &str) -> String {
     let form = format!("token={token}");
