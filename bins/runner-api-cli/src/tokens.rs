@@ -8,7 +8,7 @@ use cli::{Context, service};
 use job::Time;
 use job_store::Store;
 use outcome::{Exit, Failure};
-use runner_api::tokens;
+use runner_api::{Scope, tokens};
 use serde::Serialize;
 
 use crate::args::{Common, TokenAction};
@@ -34,12 +34,12 @@ async fn perform(action: TokenAction, store: &dyn Store, cx: &Context) -> Result
             cx.console.result(&Added { schema: 1, status: Exit::Done.status(), name, token })
         }
         TokenAction::List => {
-            let tokens = store.tokens().await?.into_iter().map(|token| Listed {
+            let all = tokens::all(store).await?.into_iter().map(|token| Listed {
+                scopes: tokens::scopes(&token),
                 name: token.name,
-                scopes: token.scopes,
                 expires_at: token.expires_at,
             });
-            cx.console.result(&List { schema: 1, status: Exit::Done.status(), tokens: tokens.collect() })
+            cx.console.result(&List { schema: 1, status: Exit::Done.status(), tokens: all.collect() })
         }
         TokenAction::Remove { name } => match store.remove_tokens(&name).await? {
             0 => {
@@ -76,7 +76,7 @@ struct List {
 #[derive(Serialize)]
 struct Listed {
     name: String,
-    scopes: Vec<String>,
+    scopes: BTreeSet<Scope>,
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_at: Option<Time>,
 }
@@ -85,6 +85,7 @@ impl fmt::Display for List {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.tokens.iter().try_for_each(|Listed { name, scopes, expires_at }| {
             let until = expires_at.map_or_else(|| "for ever".to_owned(), |at| format!("until {at}"));
+            let scopes: Vec<&str> = scopes.iter().map(|scope| scope.as_str()).collect();
             writeln!(f, "{name}: {} {until}", scopes.join(", "))
         })
     }

@@ -13,7 +13,6 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use host::Local;
 use job::{Artifact, Job, Time};
-use job_store::Token;
 use runner_page::{ErrorPage, Filter, Frame, JobPage, JobsPage, LoginPage, QueuePage, WorkersPage, path};
 use runner_wire::{Stream, Why};
 use serde::Deserialize;
@@ -22,7 +21,7 @@ use crate::body::{Form, Path, Words};
 use crate::jobs::{again, find, page, stop};
 use crate::principal::{Principal, SESSION, Transport, cookie, same_site};
 use crate::problem::Refused;
-use crate::router::{in_time, known, private};
+use crate::router::{in_rate, in_time, known, private};
 use crate::scope::Scope;
 use crate::service::Api;
 use crate::sight::Sight;
@@ -251,20 +250,25 @@ struct SignIn {
 /// A token in a form becomes a secret of its own in a cookie: the token itself is kept nowhere.
 async fn sign_in(State(api): App, headers: HeaderMap, Form(form): Form<SignIn>) -> Result<Response, Refused> {
     same_site(&headers)?;
-    let Some(token) = api.store.token(&tokens::hash(form.token.trim())).await? else {
+    let known = api.store.token(&tokens::hash(form.token.trim())).await?;
+    let Some(token) = known.filter(|token| tokens::begun_with(token).is_none()) else {
         let page = LoginPage { error: Some("That token is not known, or it expired.") };
         return Ok((StatusCode::UNAUTHORIZED, Html(page.render())).into_response());
     };
+    in_rate(&api, &token.name)?;
     let secret = tokens::secret(&Local::new());
     let end = api.store.now().await?.as_millis() + i64::try_from(SESSION_TIME.as_millis()).unwrap_or(0);
     let end = Time::from_millis(end).ok().into_iter().chain(token.expires_at).min();
-    api.store.put_token(&Token { hash: tokens::hash(&secret), expires_at: end, ..token }).await?;
+    api.store.put_token(&tokens::session(&secret, token, end)).await?;
     let set = format!("{SESSION}={secret}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}", SESSION_TIME.as_secs());
     Ok(([(SET_COOKIE, set)], Redirect::to("/")).into_response())
 }
 
 async fn logout(State(api): App, headers: HeaderMap) -> Result<Response, Refused> {
-    if let Some(secret) = cookie(&headers) {
+    // Only what is known is ended: anything may stand in a cookie.
+    if let Some(secret) = cookie(&headers)
+        && api.store.token(&tokens::hash(secret)).await?.is_some()
+    {
         let nobody = tokens::token(secret, "signed-out", &BTreeSet::new(), Some(api.store.now().await?));
         api.store.put_token(&nobody).await?;
     }

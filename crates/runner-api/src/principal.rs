@@ -64,7 +64,7 @@ pub(crate) async fn authenticate(
 ) -> Result<Principal, Refused> {
     let principal = match stated(transport, headers)? {
         Stated::Secret { secret, ambient } => {
-            let found = api.store.token(&tokens::hash(secret)).await?;
+            let found = tokens::known(api.store.as_ref(), &tokens::hash(secret)).await?;
             let token = found.ok_or_else(|| unknown("that token is not known, or it expired"))?;
             of_token(token, ambient)
         }
@@ -126,8 +126,7 @@ pub(crate) fn cookie(headers: &HeaderMap) -> Option<&str> {
 }
 
 fn of_token(token: Token, ambient: bool) -> Principal {
-    let scopes = token.scopes.iter().filter_map(|scope| scope.parse().ok()).collect();
-    Principal { name: token.name, scopes, ambient }
+    Principal { scopes: tokens::scopes(&token), name: token.name, ambient }
 }
 
 fn unknown(detail: &str) -> Refused {

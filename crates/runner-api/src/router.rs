@@ -114,12 +114,17 @@ pub(crate) async fn known(
     headers: &HeaderMap,
 ) -> Result<Principal, Refused> {
     let principal = authenticate(api, transport, method, headers).await?;
-    if api.rates.check_key(&principal.name).is_err() {
-        let detail = format!("{} asks too often", principal.name);
-        let refused = Refused::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", detail, "wait, then go on");
-        return Err(refused.again_after(1));
-    }
+    in_rate(api, &principal.name)?;
     Ok(principal)
+}
+
+/// That somebody does not ask too much.
+pub(crate) fn in_rate(api: &Api, name: &String) -> Result<(), Refused> {
+    api.rates.check_key(name).map_err(|_| {
+        let detail = format!("{name} asks too often");
+        let refused = Refused::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", detail, "wait, then go on");
+        refused.again_after(1)
+    })
 }
 
 /// An answer, or that there was none in time.

@@ -3,11 +3,14 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::thread::{self, sleep};
+use std::time::Duration;
 
 use insta::assert_snapshot;
 use runner_api::Scope;
 use runner_api::operation::{ALL, Operation, Verb};
 use serde_json::{Value, json};
+use sqlx::{Connection as _, SqliteConnection};
 
 use crate::http::{Answer, Client};
 use crate::service::{JOBS, Service, Site};
@@ -237,6 +240,60 @@ fn a_session_ends_with_its_token() {
     let answer =
         service.client.anonymous().form("/ui/login", &[("sec-fetch-site", "same-origin")], &format!("token={late}"));
     assert_eq!(answer.status, 401);
+}
+
+#[test]
+fn j01_no_session_is_begun_while_its_token_is_removed() {
+    let site = Site::new(JOBS);
+    let service = site.serve_alone(&[]);
+    let form = [("sec-fetch-site", "same-origin")];
+    for _ in 0..5 {
+        let secret = token(&site, &["add", "ci", "--scope", "read"]).unwrap();
+        let said = format!("token={secret}");
+        let signs_in = || service.client.anonymous().form("/ui/login", &form, &said);
+        let cookies: Vec<String> = thread::scope(|scope| {
+            let all = [(); 4].map(|()| {
+                scope.spawn(|| {
+                    let begun = std::iter::from_fn(|| Some(signs_in()).filter(|answer| answer.status == 303));
+                    let cookie = |answer: Answer| answer.header("set-cookie").split(';').next().unwrap().to_owned();
+                    begun.map(cookie).collect::<Vec<_>>()
+                })
+            });
+            sleep(Duration::from_millis(20));
+            token(&site, &["remove", "ci"]).unwrap();
+            all.into_iter().flat_map(|signed| signed.join().unwrap()).collect()
+        });
+        assert!(!cookies.is_empty());
+        for cookie in cookies {
+            let seen = service.client.anonymous().send("GET", "/jobs", &[("cookie", &cookie)], b"");
+            assert_eq!(seen.refusal(), "401 unauthenticated");
+        }
+    }
+}
+
+#[test]
+fn signing_in_counts_and_nothing_is_kept_for_a_cookie_that_is_not_known() {
+    let site = Site::new(JOBS);
+    let service = site.serve_alone(&["--rate", "1"]);
+    let secret = token(&site, &["add", "bob", "--scope", "read"]).unwrap();
+    let form = [("sec-fetch-site", "same-origin")];
+    let signs_in = || service.client.anonymous().form("/ui/login", &form, &format!("token={secret}")).status;
+    let statuses: Vec<u16> = (0..20).map(|_| signs_in()).collect();
+    assert!(statuses.starts_with(&[303; 5]) && statuses.contains(&429), "{statuses:?}");
+    let before = tokens_kept(&site);
+    let made_up = [("cookie", "ai_ops_runner_session=x"), ("sec-fetch-site", "same-origin")];
+    assert_eq!(service.client.form("/ui/logout", &made_up, "").status, 303);
+    assert_eq!(tokens_kept(&site), before);
+}
+
+/// How many rows the queue has of tokens and sessions.
+fn tokens_kept(site: &Site) -> i64 {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let url = format!("sqlite:{}", site.state().join("queue.db").display());
+        let mut queue = SqliteConnection::connect(&url).await.unwrap();
+        sqlx::query_scalar("SELECT count(*) FROM tokens").fetch_one(&mut queue).await.unwrap()
+    })
 }
 
 #[test]
