@@ -8,6 +8,7 @@ use cli::{Context, service};
 use job::Time;
 use job_store::Store;
 use outcome::{Exit, Failure};
+use runner::Site;
 use runner_api::{Scope, tokens};
 use serde::Serialize;
 
@@ -18,12 +19,12 @@ pub(crate) fn run(action: TokenAction, common: &Common, cx: &Context) -> Result<
     let site = site(common, cx)?;
     service::runtime(1)?.block_on(async {
         let store = queue(common, &site).await?;
-        perform(action, store.as_ref(), cx).await
+        perform(action, store.as_ref(), &site, cx).await
     })?;
     Ok(Exit::Done.into())
 }
 
-async fn perform(action: TokenAction, store: &dyn Store, cx: &Context) -> Result<(), Failure> {
+async fn perform(action: TokenAction, store: &dyn Store, site: &Site, cx: &Context) -> Result<(), Failure> {
     match action {
         TokenAction::Add { name, scope, days } => {
             let now = store.now().await?.as_millis();
@@ -41,7 +42,7 @@ async fn perform(action: TokenAction, store: &dyn Store, cx: &Context) -> Result
             });
             cx.console.result(&List { schema: 1, status: Exit::Done.status(), tokens: all.collect() })
         }
-        TokenAction::Remove { name } => match store.remove_tokens(&name).await? {
+        TokenAction::Remove { name } => match tokens::remove(store, &site.state, &name).await? {
             0 => {
                 let reason = format!("there is no token called {name}");
                 Err(Failure::refused("no-token", reason, "see which there are: runner-api token list"))

@@ -5,9 +5,11 @@
 //! **Invariant:** a session is good for nothing without the token that it was begun with.
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
-use host::Host;
+use host::{Host, HostError};
 use job::Time;
 use job_store::{Store, StoreError, Token};
 use outcome::Failure;
@@ -111,4 +113,21 @@ pub async fn first(host: &dyn Host, store: &dyn Store, state: &Path) -> Result<(
     }
     let all = Scope::ALL.into_iter().collect();
     Ok(store.put_token(&token(&secret, OPERATOR, &all, None)).await?)
+}
+
+/// Makes the tokens of a name, with their sessions, good for nothing. Returns how many there were.
+///
+/// # Errors
+/// Those of the store, and of the file of the first token, which goes with that.
+pub async fn remove(store: &dyn Store, state: &Path, name: &str) -> Result<u64, Failure> {
+    let count = store.remove_tokens(name).await?;
+    if name == OPERATOR {
+        // Else the next start would put it back.
+        let path = state.join(FILE);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(HostError::io(path)(error).into()),
+            _ => {}
+        }
+    }
+    Ok(count)
 }

@@ -64,7 +64,7 @@ pub fn read(host: &dyn Host, path: &Path) -> Result<Option<String>, Failure> {
     if stat.kind != Kind::File || stat.mode & 0o077 != 0 || (stat.uid != host.uid() && stat.uid != 0) {
         let reason = format!("{at} is no file of yours that only you can read");
         // Whoever read it still has it: it is to be good for nothing.
-        let next = format!("start the service with a new one: runner-api token remove {OPERATOR}; rm {at}");
+        let next = format!("start the service with a new one: runner-api token remove {OPERATOR}");
         return Err(Failure::not_ready("token-unsafe", reason, next));
     }
     let bytes = host.read(path)?.unwrap_or_default();

@@ -308,7 +308,7 @@ fn who_may_not_is_told_what_is_missing() {
     exit 3
     ---
     token-unsafe: STAGE/state/token is no file of yours that only you can read
-    next: start the service with a new one: runner-api token remove operator; rm STAGE/state/token
+    next: start the service with a new one: runner-api token remove operator
     ");
 }
 
