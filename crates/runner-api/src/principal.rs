@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use axum::http::header::{AUTHORIZATION, COOKIE, HOST, ORIGIN};
 use axum::http::{HeaderMap, Method, StatusCode};
-use job_store::Token;
+use job_store::{StoreError, Token};
 use runner_page::Viewer;
 
 use crate::problem::Refused;
@@ -35,6 +35,8 @@ pub(crate) enum Transport {
 pub(crate) struct Principal {
     pub(crate) name: String,
     pub(crate) scopes: BTreeSet<Scope>,
+    /// The hash of the token or session; none of a person.
+    token: Option<String>,
     /// The browser says so by itself, with every request.
     ambient: bool,
 }
@@ -43,6 +45,12 @@ impl Principal {
     pub(crate) fn viewer(&self) -> Viewer {
         let may = |scope: Scope| scope.within(&self.scopes);
         Viewer { login: self.name.clone(), may_submit: may(Scope::Submit), may_admin: may(Scope::Admin) }
+    }
+
+    /// Whether this one is still known.
+    pub(crate) async fn lasts(&self, api: &Api) -> Result<bool, StoreError> {
+        let Some(hash) = &self.token else { return Ok(true) };
+        Ok(tokens::known(api.store.as_ref(), hash).await?.is_some())
     }
 
     /// That this one may do that.
@@ -74,7 +82,7 @@ pub(crate) async fn authenticate(
                 let next = format!("name that login in {}, then start the service again", crate::people::FILE);
                 Refused::new(StatusCode::FORBIDDEN, "not-a-person", detail, next)
             })?;
-            Principal { name: login.to_owned(), scopes: scopes.clone(), ambient: true }
+            Principal { name: login.to_owned(), scopes: scopes.clone(), token: None, ambient: true }
         }
         Stated::Nothing => return Err(unknown("this takes a token")),
     };
@@ -126,7 +134,7 @@ pub(crate) fn cookie(headers: &HeaderMap) -> Option<&str> {
 }
 
 fn of_token(token: Token, ambient: bool) -> Principal {
-    Principal { scopes: tokens::scopes(&token), name: token.name, ambient }
+    Principal { scopes: tokens::scopes(&token), name: token.name, token: Some(token.hash), ambient }
 }
 
 fn unknown(detail: &str) -> Refused {

@@ -54,6 +54,13 @@ impl Room {
         Place { _own: own, _all: all }
     }
 
+    /// A place, where there is one now.
+    pub(crate) fn now(&self, name: &str) -> Option<Place> {
+        let own = self.own(name).try_acquire_owned().ok()?;
+        let all = Arc::clone(&self.all).try_acquire_owned().ok()?;
+        Some(Place { _own: own, _all: all })
+    }
+
     fn own(&self, name: &str) -> Arc<Semaphore> {
         let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
         let share = shares.entry(name.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(self.share)));

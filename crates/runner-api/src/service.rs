@@ -10,7 +10,6 @@ use job_files::Files;
 use job_store::Store;
 use outcome::Failure;
 use runner::{Policies, Site};
-use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
@@ -36,12 +35,15 @@ pub struct Settings {
     pub burst: NonZeroU32,
     /// Live logs at one time.
     pub streams: usize,
+    /// And those of one principal.
+    pub streams_of_one: usize,
 }
 
 impl Settings {
-    /// So many requests a second of one principal, and five times as many at once; 256 live logs.
+    /// So many requests a second of one principal, and five times as many at once; 256 live logs, 32 of them
+    /// for one principal.
     pub const fn at_rate(rate: NonZeroU32) -> Self {
-        Self { rate, burst: rate.saturating_mul(BURST), streams: 256 }
+        Self { rate, burst: rate.saturating_mul(BURST), streams: 256, streams_of_one: 32 }
     }
 }
 
@@ -54,7 +56,7 @@ pub struct Api {
     pub(crate) people: People,
     pub(crate) metrics: Metrics,
     pub(crate) rates: DefaultKeyedRateLimiter<String>,
-    pub(crate) streams: Arc<Semaphore>,
+    pub(crate) streams: Room,
     /// For answers that may have many megabytes.
     pub(crate) large: Room,
     /// Streams end when it is cancelled.
@@ -80,7 +82,7 @@ impl Api {
             people,
             metrics: Metrics::default(),
             rates: RateLimiter::keyed(quota),
-            streams: Arc::new(Semaphore::new(settings.streams)),
+            streams: Room::new(settings.streams, settings.streams_of_one),
             large: Room::new(LARGE, LARGE_OF_ONE),
             stop,
         }

@@ -108,7 +108,7 @@ fn j15_slow_readers_of_a_huge_log_cost_little_memory_and_hold_up_no_shutdown() {
     }
     let lines = log.metadata().unwrap().len() / line.len() as u64;
     let before = service.program.status("VmRSS");
-    let mut slow: Vec<Live> = (0..40).map(|_| service.live(&id)).collect();
+    let mut slow: Vec<Live> = (0..32).map(|_| service.live(&id)).collect();
     for live in &mut slow {
         assert_eq!(live.next().unwrap().data["offset"], 0);
     }
@@ -163,14 +163,45 @@ fn j15_who_takes_no_large_answers_gets_no_more_of_them_and_others_do() {
 }
 
 #[test]
+fn j01_a_live_log_ends_when_its_readers_token_is_removed() {
+    let site = Site::new(JOBS);
+    let service = site.serve_alone(&[]);
+    let id = service.submit(&site.ask("hello"));
+    let reader = service.client.with_token(&token(&site, &["add", "reader", "--scope", "read"]).unwrap());
+    let path = format!("/jobs/{id}/logs/stream");
+    let (live, mut other) = (reader.live(&path, &[]), service.client.connect());
+    other.say(&service.client.head("GET", &path, &[], 0));
+    assert_eq!(other.status(), Some(200));
+    token(&site, &["remove", "reader"]).unwrap();
+    let (send, ended) = mpsc::channel();
+    let reads = thread::spawn(move || send.send(live.rest()));
+    assert_eq!(ended.recv_timeout(Duration::from_secs(20)), Ok(Vec::new()));
+    reads.join().unwrap().unwrap();
+    // That of another goes on to the end of the job.
+    service.cancel(&id, "not wanted");
+    assert!(other.rest().contains("cancelled"));
+}
+
+#[test]
 fn open_streams_end_with_the_service_and_are_not_too_many() {
     let site = Site::new(JOBS);
     let mut service = site.serve_alone(&["--rate", "100000"]);
     let id = service.submit(&site.ask("hello"));
-    let mut streams: Vec<Live> = (0..256).map(|_| service.live(&id)).collect();
-    let refused = service.get(&format!("/jobs/{id}/logs/stream"));
-    assert_eq!((refused.refusal().as_str(), refused.header("retry-after")), ("503 too-many-streams", "5"));
-    drop(streams.pop());
+    let path = format!("/jobs/{id}/logs/stream");
+    let own = |client: &Client| (0..32).map(|_| client.live(&path, &[])).collect::<Vec<Live>>();
+    let full = |client: &Client| {
+        let refused = client.get(&path);
+        assert_eq!((refused.refusal().as_str(), refused.header("retry-after")), ("503 too-many-streams", "5"));
+    };
+    let mut streams = own(&service.client);
+    full(&service.client);
+    for at in 0..7 {
+        let name = format!("reader-{at}");
+        let reader = service.client.with_token(&token(&site, &["add", &name, "--scope", "read"]).unwrap());
+        streams.extend(own(&reader));
+    }
+    full(&service.client.with_token(&token(&site, &["add", "late", "--scope", "read"]).unwrap()));
+    drop(streams.remove(0));
     eventually("its place is free", || {
         let mut connection = service.client.connect();
         connection.say(&service.client.head("GET", &format!("/jobs/{id}/logs/stream"), &[], 0));
