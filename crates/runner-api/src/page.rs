@@ -260,8 +260,14 @@ async fn sign_in(State(api): App, headers: HeaderMap, Form(form): Form<SignIn>) 
     let end = api.store.now().await?.as_millis() + i64::try_from(SESSION_TIME.as_millis()).unwrap_or(0);
     let end = Time::from_millis(end).ok().into_iter().chain(token.expires_at).min();
     api.store.put_token(&tokens::session(&secret, token, end)).await?;
-    let set = format!("{SESSION}={secret}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}", SESSION_TIME.as_secs());
+    let (secure, age) = (if by_https(&headers) { " Secure;" } else { "" }, SESSION_TIME.as_secs());
+    let set = format!("{SESSION}={secret}; Path=/; HttpOnly; SameSite=Strict;{secure} Max-Age={age}");
     Ok(([(SET_COOKIE, set)], Redirect::to("/")).into_response())
+}
+
+/// As the proxy in front says. Who says it for themselves has a cookie that their browser sends less often.
+fn by_https(headers: &HeaderMap) -> bool {
+    headers.get("x-forwarded-proto").is_some_and(|scheme| scheme == "https")
 }
 
 async fn logout(State(api): App, headers: HeaderMap) -> Result<Response, Refused> {

@@ -73,6 +73,8 @@ pub(crate) async fn authenticate(
     let principal = match stated(transport, headers)? {
         Stated::Secret { secret, ambient } => {
             let found = tokens::known(api.store.as_ref(), &tokens::hash(secret)).await?;
+            // A session is a browser's: whoever else got its cookie is not to use it as a token.
+            let found = found.filter(|token| tokens::begun_with(token).is_some() == ambient);
             let token = found.ok_or_else(|| unknown("that token is not known, or it expired"))?;
             of_token(token, ambient)
         }

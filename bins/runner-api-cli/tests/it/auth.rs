@@ -207,6 +207,12 @@ fn j01_a_session_is_the_browsers_and_no_other_sites() {
     let with = ("cookie", cookie.as_str());
     assert!(nobody.send("GET", "/", &[with], b"").text().contains(&job));
     assert_eq!(nobody.send("GET", "/jobs", &[with], b"").status, 200);
+    let secret = cookie.split_once('=').unwrap().1;
+    assert_eq!(nobody.with_token(secret).get("/jobs").refusal(), "401 unauthenticated", "it is for browsers");
+    let again = nobody.form("/ui/login", &[("sec-fetch-site", "same-origin")], &format!("token={secret}"));
+    assert_eq!(again.status, 401, "nor does it begin another");
+    let token = format!("{COOKIE}={}", service.client.token());
+    assert_eq!(nobody.send("GET", "/jobs", &[("cookie", &token)], b"").refusal(), "401 unauthenticated");
     let cancel = format!("/ui/jobs/{job}/cancel");
     let others =
         [&[][..], &[("sec-fetch-site", "cross-site")], &[("origin", "https://evil.example")], &[("origin", "null")]];
@@ -224,6 +230,21 @@ fn j01_a_session_is_the_browsers_and_no_other_sites() {
     assert_eq!((out.status, out.header("location")), (303, "/ui/login"));
     assert_eq!(nobody.send("GET", "/jobs", &[with], b"").refusal(), "401 unauthenticated");
     assert_eq!(service.get("/jobs").status, 200, "the token itself is as good as before");
+}
+
+#[test]
+fn a_session_that_began_over_tls_is_sent_over_nothing_else() {
+    let site = Site::new(JOBS);
+    let service = site.serve_alone(&[]);
+    let form = format!("token={}", service.client.token());
+    let set = |more: &[(&str, &str)]| {
+        let headers = [&[("sec-fetch-site", "same-origin")], more].concat();
+        let answer = service.client.anonymous().form("/ui/login", &headers, &form);
+        answer.header("set-cookie").split_once("; ").unwrap().1.to_owned()
+    };
+    assert_eq!(set(&[]), "Path=/; HttpOnly; SameSite=Strict; Max-Age=43200");
+    assert_eq!(set(&[("x-forwarded-proto", "http")]), set(&[]));
+    assert_eq!(set(&[("x-forwarded-proto", "https")]), "Path=/; HttpOnly; SameSite=Strict; Secure; Max-Age=43200");
 }
 
 #[test]
