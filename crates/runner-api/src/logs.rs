@@ -128,6 +128,9 @@ pub(crate) async fn stream(
 
 /// Where a reader begins who was sent nothing.
 async fn begin(api: &Api, job: &Job, from: &From) -> Result<At, Refused> {
+    if from.offset.is_some() && from.stream.is_none() {
+        return Err(Refused::bad("bad-query", "an offset is one of one log", "say of which: stream=stdout"));
+    }
     let mut at = At { epoch: job.life.epoch, ..At::default() };
     if let Some(lines) = from.tail.map(bounded).transpose()?.filter(|_| at.epoch > 0) {
         for stream in STREAMS {

@@ -51,13 +51,21 @@ fn described(operation: Operation, schemas: &mut SchemaGenerator) -> Value {
             "default": { "description": "Why it was not done", "content": problem },
         },
     });
+    match operation.name {
+        // A job that is known by its key.
+        "submit" => described["responses"]["200"] = described["responses"]["201"].clone(),
+        // The same checks, not all of them good.
+        "readyz" => described["responses"]["503"] = described["responses"]["200"].clone(),
+        _ => {}
+    }
     if let Some(scope) = operation.scope {
         described["security"] = json!([{ "token": [scope.as_str()] }]);
     }
     if operation.method == Verb::Post
         && let Some(body) = body(operation.name, schemas)
     {
-        described["requestBody"] = json!({ "content": content("application/json", &body) });
+        described["requestBody"] =
+            json!({ "required": operation.name == "submit", "content": content("application/json", &body) });
     }
     described
 }
@@ -128,6 +136,7 @@ fn parameters(operation: Operation, schemas: &mut SchemaGenerator) -> Vec<Value>
             query("stream", schemas.subschema_for::<wire::Stream>().into());
             query("offset", json!({ "type": "integer", "minimum": 0 }));
             query("tail", number(1, 10_000));
+            parameters.push(json!({ "name": "Last-Event-ID", "in": "header", "schema": text() }));
         }
         _ => {}
     }

@@ -69,7 +69,7 @@ fn both_logs_are_shown_while_they_are_written_and_go_on_where_a_reader_was() {
         let rest = service.client.live(&path, &[("last-event-id", odd)]).rest();
         assert_eq!(rest.last().unwrap().kind, "end", "{odd}");
     }
-    for query in ["stream=stdin", "offset=-1", "offset=x", "tail=x"] {
+    for query in ["stream=stdin", "offset=-1", "offset=x", "offset=1", "tail=x"] {
         assert_eq!(service.get(&format!("{path}?{query}")).refusal(), "400 bad-query", "{query}");
     }
 }
