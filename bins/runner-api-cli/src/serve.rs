@@ -7,6 +7,7 @@ use std::time::Duration;
 use cli::{Context, service};
 use job_store::Store;
 use outcome::{Exit, Failure};
+use runner::token::SOCKET;
 use runner::{Policies, Site, Worker, Works};
 use runner_api::{Api, Door, People, people, tokens};
 
@@ -40,7 +41,7 @@ async fn serve(args: &Serve, slots: u32, common: &Common, cx: &Context) -> Resul
     let store = queue(common, &site).await?;
     tokens::first(&cx.host, store.as_ref(), &site.state).await?;
     let files = || runner::files(args.files.as_deref(), &site);
-    let doors = doors(args)?;
+    let doors = doors(args, &site, cx)?;
     let settings = runner_api::Settings::at_rate(args.rate);
     let people = people(&site, cx)?;
     let api = Arc::new(Api::new(Arc::clone(&store), files()?, site.clone(), people, settings, stop.clone()));
@@ -75,14 +76,24 @@ fn told(doors: &[Door], worker: Option<&Worker>, cx: &Context) {
     }
 }
 
-/// The sockets that systemd handed over, else those that were named.
-fn doors(args: &Serve) -> Result<Vec<Door>, Failure> {
+/// The sockets that systemd handed over, else those that were named; and that of the state directory.
+fn doors(args: &Serve, site: &Site, cx: &Context) -> Result<Vec<Door>, Failure> {
     let mut doors = Door::handed_over()?;
     if doors.is_empty() {
         doors.push(Door::port(args.listen)?);
     }
     if let Some(path) = &args.socket {
         doors.push(Door::socket(path)?);
+    }
+    let own = site.state.join(SOCKET);
+    if args.socket.as_ref() != Some(&own) {
+        match Door::own(&own) {
+            Ok(door) => doors.push(door),
+            // A path may be too long for a socket, and services that share the directory have one between them.
+            Err(Failure { reason, .. }) => {
+                cx.console.note(&format!("is not at the socket of the state directory: {reason}"));
+            }
+        }
     }
     Ok(doors)
 }

@@ -8,7 +8,8 @@ use cli::{Context, service};
 use job::Time;
 use job_store::Store;
 use outcome::{Exit, Failure};
-use runner_api::tokens;
+use runner::Site;
+use runner_api::{Scope, tokens};
 use serde::Serialize;
 
 use crate::args::{Common, TokenAction};
@@ -18,12 +19,12 @@ pub(crate) fn run(action: TokenAction, common: &Common, cx: &Context) -> Result<
     let site = site(common, cx)?;
     service::runtime(1)?.block_on(async {
         let store = queue(common, &site).await?;
-        perform(action, store.as_ref(), cx).await
+        perform(action, store.as_ref(), &site, cx).await
     })?;
     Ok(Exit::Done.into())
 }
 
-async fn perform(action: TokenAction, store: &dyn Store, cx: &Context) -> Result<(), Failure> {
+async fn perform(action: TokenAction, store: &dyn Store, site: &Site, cx: &Context) -> Result<(), Failure> {
     match action {
         TokenAction::Add { name, scope, days } => {
             let now = store.now().await?.as_millis();
@@ -34,14 +35,14 @@ async fn perform(action: TokenAction, store: &dyn Store, cx: &Context) -> Result
             cx.console.result(&Added { schema: 1, status: Exit::Done.status(), name, token })
         }
         TokenAction::List => {
-            let tokens = store.tokens().await?.into_iter().map(|token| Listed {
+            let all = tokens::all(store).await?.into_iter().map(|token| Listed {
+                scopes: tokens::scopes(&token),
                 name: token.name,
-                scopes: token.scopes,
                 expires_at: token.expires_at,
             });
-            cx.console.result(&List { schema: 1, status: Exit::Done.status(), tokens: tokens.collect() })
+            cx.console.result(&List { schema: 1, status: Exit::Done.status(), tokens: all.collect() })
         }
-        TokenAction::Remove { name } => match store.remove_tokens(&name).await? {
+        TokenAction::Remove { name } => match tokens::remove(store, &site.state, &name).await? {
             0 => {
                 let reason = format!("there is no token called {name}");
                 Err(Failure::refused("no-token", reason, "see which there are: runner-api token list"))
@@ -76,7 +77,7 @@ struct List {
 #[derive(Serialize)]
 struct Listed {
     name: String,
-    scopes: Vec<String>,
+    scopes: BTreeSet<Scope>,
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_at: Option<Time>,
 }
@@ -85,6 +86,7 @@ impl fmt::Display for List {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.tokens.iter().try_for_each(|Listed { name, scopes, expires_at }| {
             let until = expires_at.map_or_else(|| "for ever".to_owned(), |at| format!("until {at}"));
+            let scopes: Vec<&str> = scopes.iter().map(|scope| scope.as_str()).collect();
             writeln!(f, "{name}: {} {until}", scopes.join(", "))
         })
     }

@@ -129,14 +129,13 @@ pub(crate) struct Service {
         value_name = "URL",
         env = "API_BASE",
         hide_env_values = true,
-        default_value = base::DEFAULT,
-        help = "Where the API is: https://HOST, http://127.0.0.1:PORT or unix:/PATH"
+        help = format!("Where the API is: https://HOST, http://127.0.0.1:PORT or unix:/PATH [default: api.sock in the state directory, else {}]", base::DEFAULT)
     )]
-    pub(crate) api: String,
+    pub(crate) api: Option<String>,
     #[arg(
         long,
         value_name = "DIR",
-        help = "The service's state directory, whose file `token` is used where RUNNER_TOKEN is not set [default: ~/.local/state/ai-ops-runner]"
+        help = "The service's state directory, whose file `token` is for sockets where RUNNER_TOKEN is not set [default: ~/.local/state/ai-ops-runner]"
     )]
     pub(crate) state: Option<PathBuf>,
 }

@@ -9,7 +9,7 @@ use crate::args::Service;
 
 /// A client of the service; Ctrl-C ends its waits.
 pub(crate) fn connect(service: &Service, cx: &Context) -> Result<Client, Failure> {
-    let base = Base::parse(&service.api)?;
-    let token = token::find(&cx.host, service.state.clone(), base.is_here())?;
+    let base = Base::find(service.api.as_deref(), token::socket(&cx.host, service.state.clone()))?;
+    let token = token::find(&cx.host, service.state.clone(), base.is_socket())?;
     Ok(Client::new(base, Some(&token))?.cancelled_by(cx.cancel.clone()))
 }

@@ -14,8 +14,8 @@ use crate::args::Args;
 use crate::checks::Smoke;
 
 fn examine(args: &Args, cx: &Context) -> Result<Exit, Failure> {
-    let base = Base::parse(&args.api)?;
-    let token = token::find(&cx.host, args.state.clone(), base.is_here())?;
+    let base = Base::find(args.api.as_deref(), token::socket(&cx.host, args.state.clone()))?;
+    let token = token::find(&cx.host, args.state.clone(), base.is_socket())?;
     let client = Client::new(base.clone(), Some(&token))?.cancelled_by(cx.cancel.clone());
     let stranger = Client::new(base, None)?.cancelled_by(cx.cancel.clone());
     let site = Site::find(&cx.host, args.configs.clone(), args.state.clone())?;

@@ -1,13 +1,14 @@
 //! Where clients come in: a port of loopback, a socket in the file system.
 //!
 //! **Invariant:** nobody but this machine gets at a port; the tailnet's proxy brings the others.
+//! **Invariant:** nobody but the user of the service, and root, gets at a socket.
 
 use std::fmt;
 use std::fs::{self, Permissions};
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
-use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::os::unix::net::{UnixListener as StdUnixListener, UnixStream};
 use std::path::Path;
 
@@ -15,7 +16,7 @@ use host::HostError;
 use listenfd::ListenFd;
 use outcome::Failure;
 use rustix::fs::Mode;
-use rustix::process::umask;
+use rustix::process::{geteuid, umask};
 use tokio::net::{TcpListener, UnixListener};
 
 /// Clients that wait until they are let in; the system may have less room.
@@ -28,6 +29,8 @@ pub enum Door {
     Tcp(TcpListener),
     /// A socket in the file system. Who may connect to it is believed about `Tailscale-User-Login`.
     Unix(UnixListener),
+    /// The socket of the state directory, for programs of its user. Only tokens say who comes.
+    Own(UnixListener),
 }
 
 impl Door {
@@ -46,20 +49,29 @@ impl Door {
     /// # Errors
     /// Busy, class `listening`, when something is there; not ready of the same class where it cannot be.
     pub fn socket(path: &Path) -> Result<Self, Failure> {
-        let bound = bind(path).and_then(|listener| unix(patient(listener)?));
-        bound.map_err(|error| not_bound(&path.display().to_string(), &error))
+        listen(path).map(Self::Unix)
+    }
+
+    /// The same for programs on this machine that look for the service by themselves.
+    ///
+    /// # Errors
+    /// Those of [`Door::socket`].
+    pub fn own(path: &Path) -> Result<Self, Failure> {
+        listen(path).map(Self::Own)
     }
 
     /// The sockets that systemd opened for this process; none where it did not.
     ///
     /// # Errors
-    /// Usage, class `not-loopback`, for a port of another address; those of the machine.
+    /// Usage, class `not-loopback`, for a port of another address; not ready, class `socket-unsafe`, for a socket that others
+    /// may connect to; those of the machine.
     pub fn handed_over() -> Result<Vec<Self>, Failure> {
         let mut handed = ListenFd::from_env();
         let mut doors = Vec::new();
         for at in 0..handed.len() {
             if let Ok(Some(listener)) = handed.take_unix_listener(at) {
-                doors.push(unix(listener).map_err(HostError::io("the unit's socket"))?);
+                only_ours(&listener)?;
+                doors.push(Self::Unix(unix(listener).map_err(HostError::io("the unit's socket"))?));
             } else if let Ok(Some(listener)) = handed.take_tcp_listener(at) {
                 let address = listener.local_addr().map_err(HostError::io("the unit's socket"))?;
                 on_loopback(address)?;
@@ -78,10 +90,12 @@ impl fmt::Display for Door {
                 Ok(address) => write!(f, "http://{address}"),
                 Err(_) => f.write_str("a port"),
             },
-            Self::Unix(listener) => match listener.local_addr().as_ref().map(|address| address.as_pathname()) {
-                Ok(Some(path)) => write!(f, "unix:{}", path.display()),
-                _ => f.write_str("a socket"),
-            },
+            Self::Unix(listener) | Self::Own(listener) => {
+                match listener.local_addr().as_ref().map(|address| address.as_pathname()) {
+                    Ok(Some(path)) => write!(f, "unix:{}", path.display()),
+                    _ => f.write_str("a socket"),
+                }
+            }
         }
     }
 }
@@ -97,9 +111,14 @@ fn tcp(listener: std::net::TcpListener) -> io::Result<Door> {
     Ok(Door::Tcp(TcpListener::from_std(listener)?))
 }
 
-fn unix(listener: StdUnixListener) -> io::Result<Door> {
+fn unix(listener: StdUnixListener) -> io::Result<UnixListener> {
     listener.set_nonblocking(true)?;
-    Ok(Door::Unix(UnixListener::from_std(listener)?))
+    UnixListener::from_std(listener)
+}
+
+fn listen(path: &Path) -> Result<UnixListener, Failure> {
+    let bound = bind(path).and_then(|listener| unix(patient(listener)?));
+    bound.map_err(|error| not_bound(&path.display().to_string(), &error))
 }
 
 fn bind(path: &Path) -> io::Result<StdUnixListener> {
@@ -114,6 +133,22 @@ fn bind(path: &Path) -> io::Result<StdUnixListener> {
     let listener = bound?;
     fs::set_permissions(path, Permissions::from_mode(0o600))?;
     Ok(listener)
+}
+
+/// Whoever else may connect could say anybody's name.
+fn only_ours(listener: &StdUnixListener) -> Result<(), Failure> {
+    let address = listener.local_addr().map_err(HostError::io("the unit's socket"))?;
+    let (path, me) = (address.as_pathname(), geteuid().as_raw());
+    let open = |found: fs::Metadata| {
+        !found.file_type().is_socket() || found.mode() & 0o077 != 0 || (found.uid() != 0 && found.uid() != me)
+    };
+    // One without a path is open to all.
+    if !path.and_then(|path| fs::symlink_metadata(path).ok()).is_none_or(open) {
+        return Ok(());
+    }
+    let place = path.map_or_else(|| "a socket without a path".into(), |path| path.display().to_string());
+    let reason = format!("{place}: others may connect to it, and could say that they are anybody");
+    Err(Failure::not_ready("socket-unsafe", reason, "set SocketMode=0600 in the socket unit"))
 }
 
 fn on_loopback(address: SocketAddr) -> Result<(), Failure> {

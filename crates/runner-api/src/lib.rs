@@ -3,8 +3,8 @@
 //! **Invariant:** every route but those that say whether the service is there takes a scope; which one stands in the one
 //! table that the router is made from ([`operation`]).
 //! **Invariant:** no route reads a path outside of the directory of the job that it names.
-//! **Invariant:** whatever a client does or leaves undone, memory is bounded: bodies, connections, streams, and what is
-//! read at a time.
+//! **Invariant:** whatever a client does or leaves undone, memory is bounded: bodies, connections, streams, large answers,
+//! and what is read at a time.
 //!
 //! | module | one job |
 //! |---|---|
@@ -28,12 +28,15 @@ mod page;
 pub mod people;
 mod principal;
 mod problem;
+mod reaper;
+mod room;
 mod router;
 pub mod scope;
 pub mod serve;
 mod service;
 mod sight;
 mod status;
+mod taken;
 pub mod tokens;
 
 pub use door::Door;

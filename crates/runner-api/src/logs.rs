@@ -14,12 +14,14 @@ use futures_util::stream::{Stream as Events, unfold};
 use job::{Job, Status};
 use runner_wire::{LogEnd, LogPiece, LogTail, Stream};
 use serde::Deserialize;
-use tokio::sync::{OwnedSemaphorePermit, watch};
-use tokio::time::sleep;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
 
 use crate::body::{Path, Words};
 use crate::jobs::find;
+use crate::principal::Principal;
 use crate::problem::Refused;
+use crate::room::Place;
 use crate::service::Api;
 
 /// The most lines of a tail.
@@ -89,6 +91,7 @@ pub(crate) struct From {
 /// `GET /jobs/{id}/logs/stream`
 pub(crate) async fn stream(
     State(api): State<Arc<Api>>,
+    who: Principal,
     Path(id): Path<String>,
     Words(from): Words<From>,
     headers: HeaderMap,
@@ -98,7 +101,7 @@ pub(crate) async fn stream(
         let detail = "too many live logs are open";
         Refused::new(StatusCode::SERVICE_UNAVAILABLE, "too-many-streams", detail, "close one").again_after(5)
     };
-    let permit = Arc::clone(&api.streams).try_acquire_owned().map_err(|_| full())?;
+    let place = api.streams.now(&who.name).ok_or_else(full)?;
     let last = headers.get("last-event-id").and_then(|value| value.to_str().ok());
     let at = match last.and_then(At::parse) {
         Some(at) => at,
@@ -112,7 +115,9 @@ pub(crate) async fn stream(
         only: from.stream,
         ready: VecDeque::new(),
         ended: false,
-        _permit: permit,
+        who,
+        looked: Instant::now(),
+        _place: place,
     };
     let events = unfold(following, |mut following| async {
         let event = following.next().await?;
@@ -123,6 +128,9 @@ pub(crate) async fn stream(
 
 /// Where a reader begins who was sent nothing.
 async fn begin(api: &Api, job: &Job, from: &From) -> Result<At, Refused> {
+    if from.offset.is_some() && from.stream.is_none() {
+        return Err(Refused::bad("bad-query", "an offset is one of one log", "say of which: stream=stdout"));
+    }
     let mut at = At { epoch: job.life.epoch, ..At::default() };
     if let Some(lines) = from.tail.map(bounded).transpose()?.filter(|_| at.epoch > 0) {
         for stream in STREAMS {
@@ -176,11 +184,14 @@ struct Following {
     news: watch::Receiver<()>,
     ready: VecDeque<Event>,
     ended: bool,
-    _permit: OwnedSemaphorePermit,
+    who: Principal,
+    /// When it was last asked whether they may still read.
+    looked: Instant,
+    _place: Place,
 }
 
 impl Following {
-    /// The next event; `None` after the job's end, and when the service stops.
+    /// The next event; `None` after the job's end, and when the service stops or knows who reads no more.
     async fn next(&mut self) -> Option<Event> {
         loop {
             if let Some(event) = self.ready.pop_front() {
@@ -188,6 +199,12 @@ impl Following {
             }
             if self.ended || self.api.stop.is_cancelled() {
                 return None;
+            }
+            if self.looked.elapsed() >= KEEP_ALIVE {
+                if !self.who.lasts(&self.api).await.unwrap_or(false) {
+                    return None;
+                }
+                self.looked = Instant::now();
             }
             // Whatever was written before the end is there when the end is.
             self.news.mark_unchanged();

@@ -1,7 +1,11 @@
 //! The description of the API for clients: `OpenAPI` 3.1, made from the table of routes and the types of the documents.
 
-use axum::Json;
+use std::sync::LazyLock;
+
+use axum::body::Bytes;
 use axum::http::Method;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
 use runner_wire as wire;
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
@@ -9,9 +13,10 @@ use serde_json::{Map, Value, json};
 
 use crate::operation::{ALL, Operation, Verb};
 
-/// `GET /openapi.json`
-pub(crate) async fn show() -> Json<Value> {
-    Json(document())
+/// `GET /openapi.json`. Everybody may ask, so that an answer is to cost nothing.
+pub(crate) async fn show() -> impl IntoResponse {
+    static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| document().to_string().into());
+    ([(CONTENT_TYPE, "application/json")], DOCUMENT.clone())
 }
 
 /// The description.
@@ -46,13 +51,21 @@ fn described(operation: Operation, schemas: &mut SchemaGenerator) -> Value {
             "default": { "description": "Why it was not done", "content": problem },
         },
     });
+    match operation.name {
+        // A job that is known by its key.
+        "submit" => described["responses"]["200"] = described["responses"]["201"].clone(),
+        // The same checks, not all of them good.
+        "readyz" => described["responses"]["503"] = described["responses"]["200"].clone(),
+        _ => {}
+    }
     if let Some(scope) = operation.scope {
         described["security"] = json!([{ "token": [scope.as_str()] }]);
     }
     if operation.method == Verb::Post
         && let Some(body) = body(operation.name, schemas)
     {
-        described["requestBody"] = json!({ "content": content("application/json", &body) });
+        described["requestBody"] =
+            json!({ "required": operation.name == "submit", "content": content("application/json", &body) });
     }
     described
 }
@@ -123,6 +136,7 @@ fn parameters(operation: Operation, schemas: &mut SchemaGenerator) -> Vec<Value>
             query("stream", schemas.subschema_for::<wire::Stream>().into());
             query("offset", json!({ "type": "integer", "minimum": 0 }));
             query("tail", number(1, 10_000));
+            parameters.push(json!({ "name": "Last-Event-ID", "in": "header", "schema": text() }));
         }
         _ => {}
     }

@@ -19,6 +19,8 @@ pub struct Operation {
     pub summary: &'static str,
     /// Its answer takes as long as the client reads.
     pub streams: bool,
+    /// Its answer may have many megabytes.
+    pub large: bool,
 }
 
 /// A method of HTTP.
@@ -40,11 +42,16 @@ impl From<Verb> for Method {
 }
 
 const fn get(name: &'static str, path: &'static str, scope: Option<Scope>, summary: &'static str) -> Operation {
-    Operation { name, method: Verb::Get, path, scope, summary, streams: false }
+    Operation { name, method: Verb::Get, path, scope, summary, streams: false, large: false }
 }
 
 const fn post(name: &'static str, path: &'static str, scope: Scope, summary: &'static str) -> Operation {
-    Operation { name, method: Verb::Post, path, scope: Some(scope), summary, streams: false }
+    Operation { name, method: Verb::Post, path, scope: Some(scope), summary, streams: false, large: false }
+}
+
+/// One whose answer is as long as a job made it.
+const fn large(operation: Operation) -> Operation {
+    Operation { large: true, ..operation }
 }
 
 const READ: Option<Scope> = Some(Scope::Read);
@@ -56,12 +63,12 @@ pub const ALL: [Operation; 18] = [
     get("openapi", "/openapi.json", None, "This description"),
     get("metrics", "/metrics", READ, "What a monitor reads, as OpenMetrics"),
     post("submit", "/jobs", Scope::Submit, "Submit a job; the same idempotency key again is the same job (200)"),
-    get("list", "/jobs", READ, "Jobs, the newest first"),
+    large(get("list", "/jobs", READ, "Jobs, the newest first")),
     get("show", "/jobs/{id}", READ, "One job"),
     post("cancel", "/jobs/{id}/cancel", Scope::Submit, "Stop a job: TERM, a while, KILL"),
     post("rerun", "/jobs/{id}/rerun", Scope::Submit, "Submit what an ended job was asked for with once more"),
     get("events", "/jobs/{id}/events", READ, "A job's timeline"),
-    get("logs", "/jobs/{id}/logs", READ, "The last lines of a log"),
+    large(get("logs", "/jobs/{id}/logs", READ, "The last lines of a log")),
     Operation {
         streams: true,
         ..get(
@@ -71,7 +78,7 @@ pub const ALL: [Operation; 18] = [
             "Both logs as they are written: server-sent events `log`, `attempt`, `end`; their id is where to go on",
         )
     },
-    get("artifacts", "/jobs/{id}/artifacts", READ, "The files that a job left"),
+    large(get("artifacts", "/jobs/{id}/artifacts", READ, "The files that a job left")),
     Operation { streams: true, ..get("artifact", "/jobs/{id}/artifacts/{*path}", READ, "One of these files") },
     get("workers", "/workers", READ, "The processes that run jobs"),
     get("queue", "/queue", READ, "What waits and what runs, by repository"),

@@ -13,7 +13,6 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use host::Local;
 use job::{Artifact, Job, Time};
-use job_store::Token;
 use runner_page::{ErrorPage, Filter, Frame, JobPage, JobsPage, LoginPage, QueuePage, WorkersPage, path};
 use runner_wire::{Stream, Why};
 use serde::Deserialize;
@@ -22,7 +21,7 @@ use crate::body::{Form, Path, Words};
 use crate::jobs::{again, find, page, stop};
 use crate::principal::{Principal, SESSION, Transport, cookie, same_site};
 use crate::problem::Refused;
-use crate::router::{in_time, known, private};
+use crate::router::{in_rate, in_time, known, private};
 use crate::scope::Scope;
 use crate::service::Api;
 use crate::sight::Sight;
@@ -139,15 +138,16 @@ async fn jobs_page(api: &Api, who: &Principal, filter: &Filter, part: Part) -> A
     Ok(part.of(|| page.render(), || page.fragment()))
 }
 
-async fn job(State(api): App, who: Principal, Path(id): Path<String>) -> Answer {
+async fn job(State(api): App, who: Principal, Path(id): Path<String>) -> Result<Response, Refused> {
     job_page(&api, &who, &id, Part::Whole).await
 }
 
-async fn job_fragment(State(api): App, who: Principal, Path(id): Path<String>) -> Answer {
+async fn job_fragment(State(api): App, who: Principal, Path(id): Path<String>) -> Result<Response, Refused> {
     job_page(&api, &who, &id, Part::Live).await
 }
 
-async fn job_page(api: &Api, who: &Principal, id: &str, part: Part) -> Answer {
+async fn job_page(api: &Api, who: &Principal, id: &str, part: Part) -> Result<Response, Refused> {
+    let place = api.large.wait(&who.name).await;
     let job = find(api, id).await?;
     let events = api.store.events(&job.job_id).await?;
     let (artifact, files) = (artifact(api, &job).await?, artifacts::of(api, &job).await?);
@@ -161,7 +161,7 @@ async fn job_page(api: &Api, who: &Principal, id: &str, part: Part) -> Answer {
     let (viewer, view) = (who.viewer(), sight.view(job));
     let frame = Frame { viewer: &viewer, now: sight.now };
     let page = JobPage { frame, view: &view, events: &events, artifact: artifact.as_ref(), files: &files, logs: &ends };
-    Ok(part.of(|| page.render(), || page.fragment()))
+    Ok(place.until_sent(part.of(|| page.render(), || page.fragment()).into_response()))
 }
 
 /// The proof of a job, where there is one that can be read.
@@ -250,20 +250,31 @@ struct SignIn {
 /// A token in a form becomes a secret of its own in a cookie: the token itself is kept nowhere.
 async fn sign_in(State(api): App, headers: HeaderMap, Form(form): Form<SignIn>) -> Result<Response, Refused> {
     same_site(&headers)?;
-    let Some(token) = api.store.token(&tokens::hash(form.token.trim())).await? else {
+    let known = api.store.token(&tokens::hash(form.token.trim())).await?;
+    let Some(token) = known.filter(|token| tokens::begun_with(token).is_none()) else {
         let page = LoginPage { error: Some("That token is not known, or it expired.") };
         return Ok((StatusCode::UNAUTHORIZED, Html(page.render())).into_response());
     };
+    in_rate(&api, &token.name)?;
     let secret = tokens::secret(&Local::new());
     let end = api.store.now().await?.as_millis() + i64::try_from(SESSION_TIME.as_millis()).unwrap_or(0);
     let end = Time::from_millis(end).ok().into_iter().chain(token.expires_at).min();
-    api.store.put_token(&Token { hash: tokens::hash(&secret), expires_at: end, ..token }).await?;
-    let set = format!("{SESSION}={secret}; Path=/; HttpOnly; SameSite=Strict; Max-Age={}", SESSION_TIME.as_secs());
+    api.store.put_token(&tokens::session(&secret, token, end)).await?;
+    let (secure, age) = (if by_https(&headers) { " Secure;" } else { "" }, SESSION_TIME.as_secs());
+    let set = format!("{SESSION}={secret}; Path=/; HttpOnly; SameSite=Strict;{secure} Max-Age={age}");
     Ok(([(SET_COOKIE, set)], Redirect::to("/")).into_response())
 }
 
+/// As the proxy in front says. Who says it for themselves has a cookie that their browser sends less often.
+fn by_https(headers: &HeaderMap) -> bool {
+    headers.get("x-forwarded-proto").is_some_and(|scheme| scheme == "https")
+}
+
 async fn logout(State(api): App, headers: HeaderMap) -> Result<Response, Refused> {
-    if let Some(secret) = cookie(&headers) {
+    // Only what is known is ended: anything may stand in a cookie.
+    if let Some(secret) = cookie(&headers)
+        && api.store.token(&tokens::hash(secret)).await?.is_some()
+    {
         let nobody = tokens::token(secret, "signed-out", &BTreeSet::new(), Some(api.store.now().await?));
         api.store.put_token(&nobody).await?;
     }

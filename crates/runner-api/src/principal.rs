@@ -1,13 +1,14 @@
-//! Who asks: by a token, by the cookie of a session, or as a proxy of the tailnet says on the unix socket.
+//! Who asks: by a token, by the cookie of a session, or as a proxy of the tailnet says on a unix socket.
 //!
-//! **Invariant:** `Tailscale-User-Login` counts only on the unix socket: on a port of loopback any process could say it.
+//! **Invariant:** `Tailscale-User-Login` counts only on a unix socket that is made for it: on a port of loopback any process
+//! could say it.
 //! **Invariant:** what a browser sends by itself, a cookie or the proxy's header, changes nothing for another site's page.
 
 use std::collections::BTreeSet;
 
 use axum::http::header::{AUTHORIZATION, COOKIE, HOST, ORIGIN};
 use axum::http::{HeaderMap, Method, StatusCode};
-use job_store::Token;
+use job_store::{StoreError, Token};
 use runner_page::Viewer;
 
 use crate::problem::Refused;
@@ -23,8 +24,10 @@ pub(crate) const SESSION: &str = "ai_ops_runner_session";
 /// How a request came here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Transport {
-    Tcp,
-    Unix,
+    /// Only tokens say who asks.
+    Plain,
+    /// Who may connect is believed about who asks.
+    Vouched,
 }
 
 /// Who asks.
@@ -32,6 +35,8 @@ pub(crate) enum Transport {
 pub(crate) struct Principal {
     pub(crate) name: String,
     pub(crate) scopes: BTreeSet<Scope>,
+    /// The hash of the token or session; none of a person.
+    token: Option<String>,
     /// The browser says so by itself, with every request.
     ambient: bool,
 }
@@ -40,6 +45,12 @@ impl Principal {
     pub(crate) fn viewer(&self) -> Viewer {
         let may = |scope: Scope| scope.within(&self.scopes);
         Viewer { login: self.name.clone(), may_submit: may(Scope::Submit), may_admin: may(Scope::Admin) }
+    }
+
+    /// Whether this one is still known.
+    pub(crate) async fn lasts(&self, api: &Api) -> Result<bool, StoreError> {
+        let Some(hash) = &self.token else { return Ok(true) };
+        Ok(tokens::known(api.store.as_ref(), hash).await?.is_some())
     }
 
     /// That this one may do that.
@@ -61,7 +72,9 @@ pub(crate) async fn authenticate(
 ) -> Result<Principal, Refused> {
     let principal = match stated(transport, headers)? {
         Stated::Secret { secret, ambient } => {
-            let found = api.store.token(&tokens::hash(secret)).await?;
+            let found = tokens::known(api.store.as_ref(), &tokens::hash(secret)).await?;
+            // A session is a browser's: whoever else got its cookie is not to use it as a token.
+            let found = found.filter(|token| tokens::begun_with(token).is_some() == ambient);
             let token = found.ok_or_else(|| unknown("that token is not known, or it expired"))?;
             of_token(token, ambient)
         }
@@ -71,7 +84,7 @@ pub(crate) async fn authenticate(
                 let next = format!("name that login in {}, then start the service again", crate::people::FILE);
                 Refused::new(StatusCode::FORBIDDEN, "not-a-person", detail, next)
             })?;
-            Principal { name: login.to_owned(), scopes: scopes.clone(), ambient: true }
+            Principal { name: login.to_owned(), scopes: scopes.clone(), token: None, ambient: true }
         }
         Stated::Nothing => return Err(unknown("this takes a token")),
     };
@@ -96,7 +109,7 @@ fn stated(transport: Transport, headers: &HeaderMap) -> Result<Stated<'_>, Refus
         }
         return Ok(Stated::Secret { secret: secret.trim(), ambient: false });
     }
-    if transport == Transport::Unix
+    if transport == Transport::Vouched
         && let Some(login) = single(headers, LOGIN)?
     {
         return Ok(Stated::Login(login));
@@ -123,8 +136,7 @@ pub(crate) fn cookie(headers: &HeaderMap) -> Option<&str> {
 }
 
 fn of_token(token: Token, ambient: bool) -> Principal {
-    let scopes = token.scopes.iter().filter_map(|scope| scope.parse().ok()).collect();
-    Principal { name: token.name, scopes, ambient }
+    Principal { scopes: tokens::scopes(&token), name: token.name, token: Some(token.hash), ambient }
 }
 
 fn unknown(detail: &str) -> Refused {

@@ -82,10 +82,20 @@ async fn guard(State(gate): State<Gate>, mut request: Request, next: Next) -> Re
     let response = match admitted(&gate, &mut request).await {
         Err(refused) => refused.into_response(),
         Ok(()) if gate.operation.streams => next.run(request).await,
-        Ok(()) => in_time(next.run(request)).await,
+        Ok(()) => in_time(answer(&gate, request, next)).await,
     };
     gate.api.metrics.answered(gate.operation.name, response.status(), begun.elapsed());
     private(response)
+}
+
+async fn answer(gate: &Gate, request: Request, next: Next) -> Response {
+    match request.extensions().get::<Principal>().filter(|_| gate.operation.large) {
+        Some(who) => {
+            let place = gate.api.large.wait(&who.name).await;
+            place.until_sent(next.run(request).await)
+        }
+        None => next.run(request).await,
+    }
 }
 
 async fn admitted(gate: &Gate, request: &mut Request) -> Result<(), Refused> {
@@ -104,12 +114,17 @@ pub(crate) async fn known(
     headers: &HeaderMap,
 ) -> Result<Principal, Refused> {
     let principal = authenticate(api, transport, method, headers).await?;
-    if api.rates.check_key(&principal.name).is_err() {
-        let detail = format!("{} asks too often", principal.name);
-        let refused = Refused::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", detail, "wait, then go on");
-        return Err(refused.again_after(1));
-    }
+    in_rate(api, &principal.name)?;
     Ok(principal)
+}
+
+/// That somebody does not ask too much.
+pub(crate) fn in_rate(api: &Api, name: &String) -> Result<(), Refused> {
+    api.rates.check_key(name).map_err(|_| {
+        let detail = format!("{name} asks too often");
+        let refused = Refused::new(StatusCode::TOO_MANY_REQUESTS, "too-many-requests", detail, "wait, then go on");
+        refused.again_after(1)
+    })
 }
 
 /// An answer, or that there was none in time.

@@ -14,11 +14,14 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::door::Door;
 use crate::principal::Transport;
+use crate::reaper::reap;
 use crate::router::router;
 use crate::service::Api;
+use crate::taken::Taken;
 
 /// Connections at one time, through each door: both together leave room in the 1024 files that a process may usually open.
 const CONNECTIONS: usize = 384;
@@ -29,16 +32,20 @@ const HEAD_BYTES: usize = 64 << 10;
 
 /// Serves until `stop`; then lets what was begun end, for as long as `drain`.
 pub async fn serve(api: &Arc<Api>, doors: Vec<Door>, stop: &CancellationToken, drain: Duration) {
+    let _reaper = AbortOnDropHandle::new(tokio::spawn(reap(Arc::clone(&api.store))));
     let mut open = JoinSet::new();
     for door in doors {
         match door {
             Door::Tcp(listener) => {
                 // A piece of a log is not held back for the next one; where that cannot be, it is.
                 let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-                open.spawn(welcome(listener, router(api, Transport::Tcp), stop.clone(), drain));
+                open.spawn(welcome(listener, router(api, Transport::Plain), stop.clone(), drain));
+            }
+            Door::Own(listener) => {
+                open.spawn(welcome(listener, router(api, Transport::Plain), stop.clone(), drain));
             }
             Door::Unix(listener) => {
-                open.spawn(welcome(listener, router(api, Transport::Unix), stop.clone(), drain));
+                open.spawn(welcome(listener, router(api, Transport::Vouched), stop.clone(), drain));
             }
         }
     }
@@ -76,7 +83,7 @@ async fn connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
         .max_buf_size(HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Taken::new(stream)), service);
     let mut served = pin!(served);
     let ended: Result<(), hyper::Error> = tokio::select! {
         ended = served.as_mut() => ended,

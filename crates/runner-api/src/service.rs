@@ -10,7 +10,6 @@ use job_files::Files;
 use job_store::{Count, Store};
 use outcome::Failure;
 use runner::{Policies, Site};
-use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
@@ -18,9 +17,15 @@ use crate::lately::Lately;
 use crate::metrics::Metrics;
 use crate::people::People;
 use crate::problem::Refused;
+use crate::room::Room;
 
 /// Seconds of the average that may come at once.
 const BURST: NonZeroU32 = NonZeroU32::new(5).unwrap();
+
+/// Large answers at one time, made and sent.
+const LARGE: usize = 16;
+/// And those of one principal.
+const LARGE_OF_ONE: usize = 4;
 
 /// How the service behaves.
 #[derive(Debug, Clone, Copy)]
@@ -31,12 +36,15 @@ pub struct Settings {
     pub burst: NonZeroU32,
     /// Live logs at one time.
     pub streams: usize,
+    /// And those of one principal.
+    pub streams_of_one: usize,
 }
 
 impl Settings {
-    /// So many requests a second of one principal, and five times as many at once; 256 live logs.
+    /// So many requests a second of one principal, and five times as many at once; 256 live logs, 32 of them
+    /// for one principal.
     pub const fn at_rate(rate: NonZeroU32) -> Self {
-        Self { rate, burst: rate.saturating_mul(BURST), streams: 256 }
+        Self { rate, burst: rate.saturating_mul(BURST), streams: 256, streams_of_one: 32 }
     }
 }
 
@@ -51,7 +59,9 @@ pub struct Api {
     /// What waits and what runs, for whoever asks all the time: to count goes through the queue.
     pub(crate) counts: Lately<Vec<Count>>,
     pub(crate) rates: DefaultKeyedRateLimiter<String>,
-    pub(crate) streams: Arc<Semaphore>,
+    pub(crate) streams: Room,
+    /// For answers that may have many megabytes.
+    pub(crate) large: Room,
     /// Streams end when it is cancelled.
     pub(crate) stop: CancellationToken,
 }
@@ -76,7 +86,8 @@ impl Api {
             metrics: Metrics::default(),
             counts: Lately::default(),
             rates: RateLimiter::keyed(quota),
-            streams: Arc::new(Semaphore::new(settings.streams)),
+            streams: Room::new(settings.streams, settings.streams_of_one),
+            large: Room::new(LARGE, LARGE_OF_ONE),
             stop,
         }
     }

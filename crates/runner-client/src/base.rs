@@ -10,7 +10,7 @@ use outcome::Failure;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Url;
 
-/// Where the API is when nobody says so.
+/// Where the API is when nobody says so and it has no socket here.
 pub const DEFAULT: &str = "http://127.0.0.1:8000";
 
 /// A name that every system has for loopback; whether its resolver knows that is not left to it.
@@ -69,9 +69,26 @@ impl Base {
         }
     }
 
+    /// The one that was named; else the socket `own`, where there is one; else [`DEFAULT`].
+    ///
+    /// # Errors
+    /// Those of [`Base::parse`].
+    pub fn find(named: Option<&str>, own: Option<PathBuf>) -> Result<Self, Failure> {
+        let base = Self::parse(named.unwrap_or(DEFAULT))?;
+        Ok(match (named, own) {
+            (None, Some(socket)) => Self { socket: Some(socket), ..base },
+            _ => base,
+        })
+    }
+
+    /// It is a socket.
+    pub fn is_socket(&self) -> bool {
+        self.socket.is_some()
+    }
+
     /// It is on this machine: a port of loopback, or a socket.
     pub fn is_here(&self) -> bool {
-        self.socket.is_some() || is_loopback(&self.url)
+        self.is_socket() || is_loopback(&self.url)
     }
 
     pub(crate) fn is_tls(&self) -> bool {
@@ -117,6 +134,14 @@ mod tests {
     use insta::assert_snapshot;
 
     use super::*;
+
+    #[test]
+    fn the_socket_of_the_service_is_for_who_named_nothing_else() {
+        let find = |named, own: Option<&str>| Base::find(named, own.map(PathBuf::from)).unwrap().to_string();
+        let (port, own) = ("http://127.0.0.1:8000", Some("/state/api.sock"));
+        assert_eq!((find(None, own).as_str(), find(None, None).as_str()), ("unix:/state/api.sock", DEFAULT));
+        assert_eq!((find(Some(port), own).as_str(), find(Some("unix:/a"), own).as_str()), (port, "unix:/a"));
+    }
 
     fn told(text: &str) -> String {
         match Base::parse(text) {

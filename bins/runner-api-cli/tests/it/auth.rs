@@ -3,11 +3,14 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::thread::{self, sleep};
+use std::time::Duration;
 
 use insta::assert_snapshot;
 use runner_api::Scope;
 use runner_api::operation::{ALL, Operation, Verb};
 use serde_json::{Value, json};
+use sqlx::{Connection as _, SqliteConnection};
 
 use crate::http::{Answer, Client};
 use crate::service::{JOBS, Service, Site};
@@ -15,7 +18,7 @@ use crate::service::{JOBS, Service, Site};
 const COOKIE: &str = "ai_ops_runner_session";
 
 /// Runs `runner-api token`. Returns what it printed.
-fn token(site: &Site, args: &[&str]) -> Result<String, String> {
+pub(crate) fn token(site: &Site, args: &[&str]) -> Result<String, String> {
     let output = site.api(&[&["token"], args].concat()).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap().trim_end().to_owned();
     if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
@@ -143,6 +146,40 @@ fn a_socket_that_a_killed_service_left_is_taken_and_one_in_use_is_not() {
     }
 }
 
+#[test]
+fn j01_the_socket_of_the_state_directory_is_the_users_own_and_takes_a_token() {
+    let site = Site::new(JOBS);
+    site.config("api.toml", "schema = 1\n[people.alice]\nscopes = [\"admin\"]\n");
+    let mut first = site.serve_alone(&[]);
+    let socket = site.state().join("api.sock");
+    assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
+    let (unix, token) = (Client::unix(&socket), first.client.token().to_owned());
+    assert_eq!(unix.with_token(&token).get("/jobs").status, 200);
+    assert_eq!(unix.send("GET", "/jobs", &[("tailscale-user-login", "alice")], b"").refusal(), "401 unauthenticated");
+    // Another service on that directory takes it only from a dead one.
+    let second = Service::start(site.api(&["--listen", "127.0.0.1:0"]), &site.path("second.log"), &site.state());
+    second.program.says("is not at the socket of the state directory: ");
+    first.program.kill();
+    assert!(socket.exists() && second.get("/jobs").status == 200);
+    let third = Service::start(site.api(&["--listen", "127.0.0.1:0"]), &site.path("third.log"), &site.state());
+    third.program.says(&format!("listens on unix:{}", socket.display()));
+    assert_eq!(unix.with_token(&token).get("/jobs").status, 200);
+}
+
+#[test]
+fn a_state_directory_whose_path_is_too_long_for_a_socket_is_served_without() {
+    let site = Site::new(JOBS);
+    let state = site.path(&"long".repeat(30));
+    let command = site.api(&["--listen", "127.0.0.1:0", "--state", state.to_str().unwrap()]);
+    let service = Service::start(command, &site.path("api.log"), &state);
+    service.program.says("is not at the socket of the state directory: ");
+    assert_eq!(service.get("/jobs").status, 200);
+    // One that is named is the only one there.
+    let socket = site.state().join("api.sock");
+    let service = site.serve_alone(&["--socket", socket.to_str().unwrap()]);
+    assert_eq!(service.program.log().matches("api.sock").count(), 1, "{}", service.program.log());
+}
+
 /// Signs in with a token. Returns the cookie.
 fn sign_in(service: &Service, token: &str) -> String {
     let form = format!("token={token}");
@@ -170,6 +207,12 @@ fn j01_a_session_is_the_browsers_and_no_other_sites() {
     let with = ("cookie", cookie.as_str());
     assert!(nobody.send("GET", "/", &[with], b"").text().contains(&job));
     assert_eq!(nobody.send("GET", "/jobs", &[with], b"").status, 200);
+    let secret = cookie.split_once('=').unwrap().1;
+    assert_eq!(nobody.with_token(secret).get("/jobs").refusal(), "401 unauthenticated", "it is for browsers");
+    let again = nobody.form("/ui/login", &[("sec-fetch-site", "same-origin")], &format!("token={secret}"));
+    assert_eq!(again.status, 401, "nor does it begin another");
+    let token = format!("{COOKIE}={}", service.client.token());
+    assert_eq!(nobody.send("GET", "/jobs", &[("cookie", &token)], b"").refusal(), "401 unauthenticated");
     let cancel = format!("/ui/jobs/{job}/cancel");
     let others =
         [&[][..], &[("sec-fetch-site", "cross-site")], &[("origin", "https://evil.example")], &[("origin", "null")]];
@@ -190,6 +233,21 @@ fn j01_a_session_is_the_browsers_and_no_other_sites() {
 }
 
 #[test]
+fn a_session_that_began_over_tls_is_sent_over_nothing_else() {
+    let site = Site::new(JOBS);
+    let service = site.serve_alone(&[]);
+    let form = format!("token={}", service.client.token());
+    let set = |more: &[(&str, &str)]| {
+        let headers = [&[("sec-fetch-site", "same-origin")], more].concat();
+        let answer = service.client.anonymous().form("/ui/login", &headers, &form);
+        answer.header("set-cookie").split_once("; ").unwrap().1.to_owned()
+    };
+    assert_eq!(set(&[]), "Path=/; HttpOnly; SameSite=Strict; Max-Age=43200");
+    assert_eq!(set(&[("x-forwarded-proto", "http")]), set(&[]));
+    assert_eq!(set(&[("x-forwarded-proto", "https")]), "Path=/; HttpOnly; SameSite=Strict; Secure; Max-Age=43200");
+}
+
+#[test]
 fn a_session_ends_with_its_token() {
     let site = Site::new(JOBS);
     let service = site.serve_alone(&[]);
@@ -203,6 +261,60 @@ fn a_session_ends_with_its_token() {
     let answer =
         service.client.anonymous().form("/ui/login", &[("sec-fetch-site", "same-origin")], &format!("token={late}"));
     assert_eq!(answer.status, 401);
+}
+
+#[test]
+fn j01_no_session_is_begun_while_its_token_is_removed() {
+    let site = Site::new(JOBS);
+    let service = site.serve_alone(&[]);
+    let form = [("sec-fetch-site", "same-origin")];
+    for _ in 0..5 {
+        let secret = token(&site, &["add", "ci", "--scope", "read"]).unwrap();
+        let said = format!("token={secret}");
+        let signs_in = || service.client.anonymous().form("/ui/login", &form, &said);
+        let cookies: Vec<String> = thread::scope(|scope| {
+            let all = [(); 4].map(|()| {
+                scope.spawn(|| {
+                    let begun = std::iter::from_fn(|| Some(signs_in()).filter(|answer| answer.status == 303));
+                    let cookie = |answer: Answer| answer.header("set-cookie").split(';').next().unwrap().to_owned();
+                    begun.map(cookie).collect::<Vec<_>>()
+                })
+            });
+            sleep(Duration::from_millis(20));
+            token(&site, &["remove", "ci"]).unwrap();
+            all.into_iter().flat_map(|signed| signed.join().unwrap()).collect()
+        });
+        assert!(!cookies.is_empty());
+        for cookie in cookies {
+            let seen = service.client.anonymous().send("GET", "/jobs", &[("cookie", &cookie)], b"");
+            assert_eq!(seen.refusal(), "401 unauthenticated");
+        }
+    }
+}
+
+#[test]
+fn signing_in_counts_and_nothing_is_kept_for_a_cookie_that_is_not_known() {
+    let site = Site::new(JOBS);
+    let service = site.serve_alone(&["--rate", "1"]);
+    let secret = token(&site, &["add", "bob", "--scope", "read"]).unwrap();
+    let form = [("sec-fetch-site", "same-origin")];
+    let signs_in = || service.client.anonymous().form("/ui/login", &form, &format!("token={secret}")).status;
+    let statuses: Vec<u16> = (0..20).map(|_| signs_in()).collect();
+    assert!(statuses.starts_with(&[303; 5]) && statuses.contains(&429), "{statuses:?}");
+    let before = tokens_kept(&site);
+    let made_up = [("cookie", "ai_ops_runner_session=x"), ("sec-fetch-site", "same-origin")];
+    assert_eq!(service.client.form("/ui/logout", &made_up, "").status, 303);
+    assert_eq!(tokens_kept(&site), before);
+}
+
+/// How many rows the queue has of tokens and sessions.
+fn tokens_kept(site: &Site) -> i64 {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let url = format!("sqlite:{}", site.state().join("queue.db").display());
+        let mut queue = SqliteConnection::connect(&url).await.unwrap();
+        sqlx::query_scalar("SELECT count(*) FROM tokens").fetch_one(&mut queue).await.unwrap()
+    })
 }
 
 #[test]
@@ -281,8 +393,8 @@ fn j01_a_token_that_was_known_to_others_can_be_replaced() {
     let mut service = site.serve_alone(&[]);
     let old = service.client.token().to_owned();
     service.program.stop();
-    token(&site, &["remove", "operator"]).unwrap();
-    fs::remove_file(site.state().join("token")).unwrap();
+    assert_eq!(token(&site, &["remove", "operator"]), Ok("removed 1".into()));
+    assert!(!site.state().join("token").exists(), "the next start would put it back");
     let service = site.serve_alone(&[]);
     assert_ne!(service.client.token(), old);
     assert_eq!(service.client.anonymous().with_token(&old).get("/jobs").status, 401);

@@ -227,6 +227,19 @@ fn who_takes_too_long_to_ask_is_not_waited_for() {
 }
 
 #[test]
+fn j15_who_takes_no_answers_loses_the_connection() {
+    const ASKED: usize = 2000;
+    let site = Site::new(JOBS);
+    let service = site.serve_alone(&[]);
+    let mut connection = service.client.connect();
+    connection.say(&service.client.anonymous().head("GET", "/openapi.json", &[], 0).repeat(ASKED));
+    thread::sleep(Duration::from_secs(40));
+    let got = connection.rest().matches("HTTP/1.1 200").count();
+    assert!(got < ASKED, "all was kept for who took nothing");
+    assert_eq!(service.get("/healthz").status, 200);
+}
+
+#[test]
 fn what_is_no_http_is_refused_and_harms_nobody() {
     let site = Site::new(JOBS);
     let service = site.serve_alone(&[]);

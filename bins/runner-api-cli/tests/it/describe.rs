@@ -68,29 +68,38 @@ fn the_description_names_every_operation_with_its_scope_and_all_it_refers_to() {
         }
         assert!(told["responses"].as_object().unwrap().keys().any(|status| status.starts_with('2')));
         let scope = scope.unwrap_or("everybody");
-        writeln!(lines, "{} {path} {} ({scope})", method.to_uppercase(), operation.name).unwrap();
+        let statuses = told["responses"].as_object().unwrap().keys().map(|status| format!(" {status}"));
+        let statuses: String = statuses.filter(|status| status != " default").collect();
+        writeln!(lines, "{} {path} {} ({scope}){statuses}", method.to_uppercase(), operation.name).unwrap();
     }
+    let at = |pointer: &str| document.pointer(pointer).unwrap().clone();
+    assert_eq!(at("/paths/~1jobs/post/responses/200"), at("/paths/~1jobs/post/responses/201"));
+    assert_eq!(at("/paths/~1readyz/get/responses/503"), at("/paths/~1readyz/get/responses/200"));
+    assert_eq!(at("/paths/~1jobs/post/requestBody/required"), true);
+    assert_eq!(at("/paths/~1jobs~1{id}~1cancel/post/requestBody/required"), false);
+    let headers = at("/paths/~1jobs~1{id}~1logs~1stream/get/parameters");
+    assert!(headers.as_array().unwrap().iter().any(|it| it["name"] == "Last-Event-ID" && it["in"] == "header"));
     let count =
         document["paths"].as_object().unwrap().values().map(|path| path.as_object().unwrap().len()).sum::<usize>();
     assert_eq!(count, ALL.len());
     assert_snapshot!(lines, @"
-    GET /healthz healthz (everybody)
-    GET /readyz readyz (everybody)
-    GET /openapi.json openapi (everybody)
-    GET /metrics metrics (read)
-    POST /jobs submit (submit)
-    GET /jobs list (read)
-    GET /jobs/{id} show (read)
-    POST /jobs/{id}/cancel cancel (submit)
-    POST /jobs/{id}/rerun rerun (submit)
-    GET /jobs/{id}/events events (read)
-    GET /jobs/{id}/logs logs (read)
-    GET /jobs/{id}/logs/stream logs_stream (read)
-    GET /jobs/{id}/artifacts artifacts (read)
-    GET /jobs/{id}/artifacts/{path} artifact (read)
-    GET /workers workers (read)
-    GET /queue queue (read)
-    POST /workers/{name}/drain drain (admin)
-    POST /workers/{name}/resume resume (admin)
+    GET /healthz healthz (everybody) 200
+    GET /readyz readyz (everybody) 200 503
+    GET /openapi.json openapi (everybody) 200
+    GET /metrics metrics (read) 200
+    POST /jobs submit (submit) 200 201
+    GET /jobs list (read) 200
+    GET /jobs/{id} show (read) 200
+    POST /jobs/{id}/cancel cancel (submit) 202
+    POST /jobs/{id}/rerun rerun (submit) 201
+    GET /jobs/{id}/events events (read) 200
+    GET /jobs/{id}/logs logs (read) 200
+    GET /jobs/{id}/logs/stream logs_stream (read) 200
+    GET /jobs/{id}/artifacts artifacts (read) 200
+    GET /jobs/{id}/artifacts/{path} artifact (read) 200
+    GET /workers workers (read) 200
+    GET /queue queue (read) 200
+    POST /workers/{name}/drain drain (admin) 200
+    POST /workers/{name}/resume resume (admin) 200
     ");
 }

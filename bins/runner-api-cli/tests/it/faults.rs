@@ -127,6 +127,41 @@ fn j19_another_worker_takes_over_what_a_killed_one_ran() {
 }
 
 #[test]
+fn j19_with_no_worker_left_a_lost_job_waits_again_and_can_be_stopped() {
+    let site = Site::new(GATE);
+    let api = site.serve_alone(&LEASE);
+    let mut worker = site.work(&LEASE);
+    let [again, stopped] = [(); 2].map(|()| {
+        let id = api.submit(&site.ask("gate"));
+        api.becomes(&id, "running");
+        id
+    });
+    // A program of another version keeps its hands off what is lost.
+    let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+        VALUES (99999999999999, 'newer', true, 'x', 1)";
+    sql(&site, newer);
+    worker.kill();
+    assert_eq!(api.cancel(&stopped, "not wanted").status, 202);
+    sleep(Duration::from_secs(4));
+    assert_eq!((&api.job(&again)["status"], &api.job(&stopped)["status"]), (&json!("running"), &json!("running")));
+    sql(&site, "DELETE FROM _sqlx_migrations WHERE description = 'newer'");
+    assert_eq!(api.becomes(&again, "queued")["epoch"], 1);
+    api.becomes(&stopped, "cancelled");
+    site.nothing_runs();
+}
+
+/// Does something to the queue behind the back of the service.
+fn sql(site: &Site, statement: &'static str) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let url = format!("sqlite:{}", site.state().join("queue.db").display());
+        let mut queue = SqliteConnection::connect(&url).await.unwrap();
+        sqlx::query(statement).execute(&mut queue).await.unwrap();
+        queue.close().await.unwrap();
+    });
+}
+
+#[test]
 fn j19_a_worker_that_slept_too_long_kills_its_job_and_what_it_says_counts_for_nothing() {
     on_each_engine(|site, args| {
         let api = site.serve_alone(args);

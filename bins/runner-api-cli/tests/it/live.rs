@@ -3,13 +3,15 @@
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::os::unix::fs::symlink;
-use std::thread::sleep;
+use std::sync::mpsc;
+use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::http::{Event, Live};
-use crate::service::{JOBS, Site, eventually};
+use crate::auth::token;
+use crate::http::{Client, Connection, Event, Live};
+use crate::service::{JOBS, PATIENCE, Site, eventually};
 
 const TALK: &str = r#"
 [jobs.talk]
@@ -67,7 +69,7 @@ fn both_logs_are_shown_while_they_are_written_and_go_on_where_a_reader_was() {
         let rest = service.client.live(&path, &[("last-event-id", odd)]).rest();
         assert_eq!(rest.last().unwrap().kind, "end", "{odd}");
     }
-    for query in ["stream=stdin", "offset=-1", "offset=x", "tail=x"] {
+    for query in ["stream=stdin", "offset=-1", "offset=x", "offset=1", "tail=x"] {
         assert_eq!(service.get(&format!("{path}?{query}")).refusal(), "400 bad-query", "{query}");
     }
 }
@@ -106,7 +108,7 @@ fn j15_slow_readers_of_a_huge_log_cost_little_memory_and_hold_up_no_shutdown() {
     }
     let lines = log.metadata().unwrap().len() / line.len() as u64;
     let before = service.program.status("VmRSS");
-    let mut slow: Vec<Live> = (0..40).map(|_| service.live(&id)).collect();
+    let mut slow: Vec<Live> = (0..32).map(|_| service.live(&id)).collect();
     for live in &mut slow {
         assert_eq!(live.next().unwrap().data["offset"], 0);
     }
@@ -128,14 +130,78 @@ fn j15_slow_readers_of_a_huge_log_cost_little_memory_and_hold_up_no_shutdown() {
 }
 
 #[test]
+fn j15_who_takes_no_large_answers_gets_no_more_of_them_and_others_do() {
+    let site = Site::new(JOBS);
+    let socket = site.path("api.sock");
+    let service = site.serve(&["--socket", socket.to_str().unwrap()]);
+    let id = service.submit(&site.ask("hello"));
+    service.succeeds(&id);
+    let lines = format!("{}\n", "x".repeat(700)).repeat(10_000);
+    fs::write(site.state().join("jobs").join(&id).join("1/stdout.log"), lines).unwrap();
+    let path = format!("/jobs/{id}/logs?tail=10000");
+    // What a socket holds is little beside a log.
+    let client = Client::unix(&socket).with_token(service.client.token());
+    let unread: Vec<Connection> = (0..4)
+        .map(|_| {
+            let mut connection = client.connect();
+            connection.say(&client.head("GET", &path, &[], 0));
+            assert_eq!(connection.status(), Some(200));
+            connection
+        })
+        .collect();
+    let (send, fifth) = mpsc::channel();
+    let (same, large) = (client.clone(), path.clone());
+    let asks = thread::spawn(move || send.send(same.get(&large)));
+    assert!(fifth.recv_timeout(Duration::from_secs(2)).is_err(), "there was room for it");
+    assert_eq!(client.get("/workers").status, 200, "what is small needs no room");
+    let other = token(&site, &["add", "other", "--scope", "read"]).unwrap();
+    let other = client.with_token(&other).get(&path);
+    assert_eq!((other.status, other.header("content-length").parse()), (200, Ok(other.body.len())));
+    drop(unread);
+    assert_eq!(fifth.recv_timeout(PATIENCE).unwrap().body, other.body);
+    asks.join().unwrap().unwrap();
+}
+
+#[test]
+fn j01_a_live_log_ends_when_its_readers_token_is_removed() {
+    let site = Site::new(JOBS);
+    let service = site.serve_alone(&[]);
+    let id = service.submit(&site.ask("hello"));
+    let reader = service.client.with_token(&token(&site, &["add", "reader", "--scope", "read"]).unwrap());
+    let path = format!("/jobs/{id}/logs/stream");
+    let (live, mut other) = (reader.live(&path, &[]), service.client.connect());
+    other.say(&service.client.head("GET", &path, &[], 0));
+    assert_eq!(other.status(), Some(200));
+    token(&site, &["remove", "reader"]).unwrap();
+    let (send, ended) = mpsc::channel();
+    let reads = thread::spawn(move || send.send(live.rest()));
+    assert_eq!(ended.recv_timeout(Duration::from_secs(20)), Ok(Vec::new()));
+    reads.join().unwrap().unwrap();
+    // That of another goes on to the end of the job.
+    service.cancel(&id, "not wanted");
+    assert!(other.rest().contains("cancelled"));
+}
+
+#[test]
 fn open_streams_end_with_the_service_and_are_not_too_many() {
     let site = Site::new(JOBS);
     let mut service = site.serve_alone(&["--rate", "100000"]);
     let id = service.submit(&site.ask("hello"));
-    let mut streams: Vec<Live> = (0..256).map(|_| service.live(&id)).collect();
-    let refused = service.get(&format!("/jobs/{id}/logs/stream"));
-    assert_eq!((refused.refusal().as_str(), refused.header("retry-after")), ("503 too-many-streams", "5"));
-    drop(streams.pop());
+    let path = format!("/jobs/{id}/logs/stream");
+    let own = |client: &Client| (0..32).map(|_| client.live(&path, &[])).collect::<Vec<Live>>();
+    let full = |client: &Client| {
+        let refused = client.get(&path);
+        assert_eq!((refused.refusal().as_str(), refused.header("retry-after")), ("503 too-many-streams", "5"));
+    };
+    let mut streams = own(&service.client);
+    full(&service.client);
+    for at in 0..7 {
+        let name = format!("reader-{at}");
+        let reader = service.client.with_token(&token(&site, &["add", &name, "--scope", "read"]).unwrap());
+        streams.extend(own(&reader));
+    }
+    full(&service.client.with_token(&token(&site, &["add", "late", "--scope", "read"]).unwrap()));
+    drop(streams.remove(0));
     eventually("its place is free", || {
         let mut connection = service.client.connect();
         connection.say(&service.client.head("GET", &format!("/jobs/{id}/logs/stream"), &[], 0));

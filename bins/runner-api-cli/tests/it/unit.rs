@@ -1,8 +1,11 @@
 //! The service as a unit of systemd.
 
+use std::fs::{self, Permissions};
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
-use std::os::unix::net::{UnixDatagram, UnixListener};
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -11,22 +14,27 @@ use rustix::process::Signal;
 use crate::http::Client;
 use crate::service::{JOBS, Program, Site, eventually};
 
+/// The service with these two as systemd hands them over: as 3 and 4. What it prints goes where its errors go.
+fn handed(site: &Site, tcp: TcpListener, unix: UnixListener) -> Command {
+    let hand_over = "exec 3<&0 4<&1 0</dev/null 1>&2; LISTEN_PID=$$ LISTEN_FDS=2 exec \"$0\" \"$@\"";
+    let mut sh = Command::new("sh");
+    sh.args(["-c", hand_over]).arg(env!("CARGO_BIN_EXE_runner-api"));
+    let mut sh = site.on(sh, &["--with-worker"]);
+    sh.stdin(Stdio::from(OwnedFd::from(tcp))).stdout(Stdio::from(OwnedFd::from(unix)));
+    sh
+}
+
 #[test]
 fn sockets_that_systemd_opened_are_served_and_no_job_gets_them() {
     let jobs = "[jobs.look]\nargv = [\"sh\", \"-c\", \"ls -l /proc/self/fd; env\"]\ntimeout_sec = 60\n";
     let site = Site::new(jobs);
     let (tcp, socket) = (TcpListener::bind("127.0.0.1:0").unwrap(), site.path("unit.sock"));
     let (address, unix) = (tcp.local_addr().unwrap(), UnixListener::bind(&socket).unwrap());
-    // They are 3 and 4, and what is printed is seen as before.
-    let hand_over = "exec 3<&0 4<&1 0</dev/null 1>&2; LISTEN_PID=$$ LISTEN_FDS=2 exec \"$0\" \"$@\"";
-    let mut sh = Command::new("sh");
-    sh.args(["-c", hand_over]).arg(env!("CARGO_BIN_EXE_runner-api"));
-    let mut sh = site.on(sh, &["--with-worker"]);
-    sh.stdin(Stdio::from(OwnedFd::from(tcp))).stdout(Stdio::from(OwnedFd::from(unix)));
-    let program = Program::start_with_stdout(sh, &site.path("api.log"));
+    fs::set_permissions(&socket, Permissions::from_mode(0o600)).unwrap();
+    let program = Program::start_with_stdout(handed(&site, tcp, unix), &site.path("api.log"));
     program.says(&format!("listens on http://{address}"));
     program.says(&format!("listens on unix:{}", socket.display()));
-    let token = std::fs::read_to_string(site.state().join("token")).unwrap();
+    let token = fs::read_to_string(site.state().join("token")).unwrap();
     let service = crate::service::Service { program, client: Client::tcp(address).with_token(token.trim()) };
     let id = service.submit(&site.ask("look"));
     service.succeeds(&id);
@@ -37,6 +45,25 @@ fn sockets_that_systemd_opened_are_served_and_no_job_gets_them() {
     let login = [("tailscale-user-login", "a@example.com")];
     assert_eq!(Client::unix(&socket).send("GET", "/jobs", &login, b"").refusal(), "403 not-a-person");
     assert_eq!(Client::tcp(address).send("GET", "/jobs", &login, b"").refusal(), "401 unauthenticated");
+}
+
+#[test]
+fn j01_a_units_socket_that_others_may_connect_to_is_not_served() {
+    let site = Site::new(JOBS);
+    let path = |mode: u32| {
+        let path = site.path(&format!("{mode:o}.sock"));
+        let listener = UnixListener::bind(&path).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+        listener
+    };
+    let name = SocketAddr::from_abstract_name(site.path("abstract").to_str().unwrap()).unwrap();
+    for listener in [path(0o666), path(0o660), path(0o602), UnixListener::bind_addr(&name).unwrap()] {
+        let at = listener.local_addr().unwrap();
+        let command = handed(&site, TcpListener::bind("127.0.0.1:0").unwrap(), listener);
+        let mut program = Program::start_with_stdout(command, &site.path("api.log"));
+        assert_eq!(program.wait().code(), Some(3), "{at:?}");
+        program.says("socket-unsafe: ");
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The commands for a service, against the real one.
 
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
@@ -163,7 +163,7 @@ fn the_last_lines_are_followed_and_nobody_who_reads_ends_it() {
     logs.kill().unwrap();
     let script = format!("runner logs -f {id} | head -1");
     let mut shell = served.stage.clean(Command::new("sh"));
-    shell.args(["-c", &script]).env("API_BASE", &served.api).env("STATE_DIRECTORY", served.stage.path("state"));
+    shell.args(["-c", &script]).env("STATE_DIRECTORY", served.stage.path("state"));
     shell.env("PATH", format!("{}:/usr/bin:/bin", beside().display()));
     assert_eq!(Said::from(shell.output().unwrap()).stdout, "1\n");
 }
@@ -304,12 +304,42 @@ fn who_may_not_is_told_what_is_missing() {
     next: use a token that has it
     ");
     fs::set_permissions(served.stage.path("state/token"), fs::Permissions::from_mode(0o640)).unwrap();
-    assert_snapshot!(told(&served.runner(&["list"])), @"
+    assert_snapshot!(told(&served.here(&["list"]).output().unwrap().into()), @"
     exit 3
     ---
     token-unsafe: STAGE/state/token is no file of yours that only you can read
-    next: start the service with a new one: runner-api token remove operator; rm STAGE/state/token
+    next: start the service with a new one: runner-api token remove operator
     ");
+}
+
+#[test]
+fn j01_the_token_of_the_state_directory_is_sent_to_no_port() {
+    let mut served = Served::script("exit 0");
+    assert_eq!(served.here(&["list"]).output().unwrap().status.code(), Some(0));
+    // Whoever comes first listens there.
+    served.service.take().unwrap().kill();
+    let other = TcpListener::bind(served.api.strip_prefix("http://").unwrap()).unwrap();
+    other.set_nonblocking(true).unwrap();
+    assert_snapshot!(told(&served.here(&["list"]).env("API_BASE", &served.api).output().unwrap().into()), @"
+    exit 3
+    ---
+    no-token: RUNNER_TOKEN is not set, and the token of the state directory is sent to sockets alone
+    next: start the service here: runner-api --with-worker; or set RUNNER_TOKEN: runner-api token add NAME --scope submit,read
+    ");
+    assert_snapshot!(told(&served.here(&["list"]).output().unwrap().into()), @"
+    exit 4
+    ---
+    api-unreachable: unix:STAGE/state/api.sock: Connection refused (os error 111)
+    next: start it: runner-api --with-worker
+    ");
+    fs::remove_file(served.stage.path("state/api.sock")).unwrap();
+    assert_snapshot!(told(&served.here(&["list"]).output().unwrap().into()), @"
+    exit 3
+    ---
+    no-token: RUNNER_TOKEN is not set, and the token of the state directory is sent to sockets alone
+    next: start the service here: runner-api --with-worker; or set RUNNER_TOKEN: runner-api token add NAME --scope submit,read
+    ");
+    assert_eq!(other.accept().unwrap_err().kind(), ErrorKind::WouldBlock, "nobody asked");
 }
 
 #[test]
@@ -470,7 +500,7 @@ fn a_server_that_lies_writes_nothing_elsewhere() {
 struct Scene {
     orb: Orb,
     dir: tempfile::TempDir,
-    service: Serving,
+    _service: Serving,
 }
 
 impl Scene {
@@ -481,7 +511,7 @@ impl Scene {
         let mut command = Self::program(&dir, "runner");
         assert!(command.args(allow).output().unwrap().status.success());
         let service = Serving::start(Self::program(&dir, "runner-api"), "127.0.0.1:0");
-        Self { orb, dir, service }
+        Self { orb, dir, _service: service }
     }
 
     fn program(dir: &tempfile::TempDir, name: &str) -> Command {
@@ -492,7 +522,7 @@ impl Scene {
 
     fn orb(&self, args: &[&str]) -> Said {
         let mut command = Self::program(&self.dir, "runner");
-        command.arg("orb").args(args).env("API_BASE", &self.service.api).output().unwrap().into()
+        command.arg("orb").args(args).output().unwrap().into()
     }
 }
 

@@ -1,5 +1,6 @@
 //! A service for one test: the real program with a worker, on the directories of a stage.
 
+use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -90,10 +91,18 @@ impl Served {
         self.restart(api.strip_prefix("http://").unwrap());
     }
 
-    /// `runner` for this service.
+    /// `runner` for this service, at its port.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let token = fs::read_to_string(self.stage.path("state/token")).unwrap();
+        let mut command = self.here(args);
+        command.env("API_BASE", &self.api).env("RUNNER_TOKEN", token.trim());
+        command
+    }
+
+    /// `runner` for the service of this state directory.
+    pub(crate) fn here(&self, args: &[&str]) -> Command {
         let mut command = self.stage.clean(Command::new(beside().join("runner")));
-        command.args(args).env("API_BASE", &self.api);
+        command.args(args);
         command.args(["--state".as_ref(), self.stage.path("state").as_os_str()]);
         command
     }
