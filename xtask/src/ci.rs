@@ -139,7 +139,11 @@ fn clippy(workshop: &Workshop) -> Result<(), Failure> {
         .run("clippy", "mend what clippy names above")
 }
 
+/// The tests find all programs built, also those that have no test of their own; they have the features of the tests, so
+/// that what both depend on is built once.
 fn tests(workshop: &Workshop) -> Result<(), Failure> {
+    let build = workshop.tool("cargo").args(["build", "--locked", "--workspace", "--bins", "--tests", "--quiet"]);
+    build.run("build-failed", "mend what cargo names")?;
     workshop
         .tool("cargo")
         .args(["nextest", "run", "--locked", "--workspace", "--profile", "ci"])
