@@ -25,8 +25,14 @@ pub(crate) fn run(workshop: &Workshop) -> Result<(), Failure> {
     let allow = workshop.tool(programs::built(workshop, "runner")).args(["allow", "project"]).dir(dir);
     allow.args(PLACE).env("HOME", dir).run("smoke", "mend what runner names")?;
     let (service, address) = Service::start(workshop, dir)?;
+    let token = dir.join("state/token");
+    let token = fs::read_to_string(&token).map_err(|error| unusable(&token, &error))?;
     let smoke = workshop.tool(programs::built(workshop, "runner-smoke")).args(["--api", &address]).dir(dir);
-    let smoked = smoke.args(PLACE).env("HOME", dir).run("smoke", "mend what runner-smoke names");
+    let smoked = smoke
+        .args(PLACE)
+        .env("HOME", dir)
+        .env("RUNNER_TOKEN", token.trim())
+        .run("smoke", "mend what runner-smoke names");
     let stopped = service.stop(workshop);
     smoked.and(stopped)
 }
