@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::io::ErrorKind;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::thread::available_parallelism;
 use std::time::Instant;
 
 use clap::Args;
@@ -144,9 +146,12 @@ fn clippy(workshop: &Workshop) -> Result<(), Failure> {
 fn tests(workshop: &Workshop) -> Result<(), Failure> {
     let build = workshop.tool("cargo").args(["build", "--locked", "--workspace", "--bins", "--tests", "--quiet"]);
     build.run("build-failed", "mend what cargo names")?;
+    // Many tests wait for something most of their time.
+    let processors = available_parallelism().map_or(1, NonZeroUsize::get);
     workshop
         .tool("cargo")
         .args(["nextest", "run", "--locked", "--workspace", "--profile", "ci"])
+        .args(["--test-threads".to_owned(), (processors + processors / 2).to_string()])
         .env("INSTA_UPDATE", "no")
         .env(snapshots::REFERENCES, references(workshop))
         .env(BUILT, "1")

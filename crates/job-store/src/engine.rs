@@ -230,9 +230,11 @@ impl Store for Engine {
     async fn beat(&self, id: &Id, epoch: u32) -> Result<Beat, StoreError> {
         let mut conn = self.write.acquire().await?;
         let (_, lease_now) = clock(&mut conn).await?;
-        let beat = "UPDATE jobs SET lease_until = $1 WHERE id = $2 AND epoch = $3 AND status = 'running' RETURNING doc";
+        // A job that this program could not end is another's.
+        let beat = "UPDATE jobs SET lease_until = $1 WHERE id = $2 AND epoch = $3 AND status = 'running'
+            AND (SELECT max(version) FROM _sqlx_migrations) = $4 RETURNING doc";
         let until = lease_now + self.lease_ms();
-        let row = sqlx::query(beat).bind(until).bind(id.as_str()).bind(i64::from(epoch));
+        let row = sqlx::query(beat).bind(until).bind(id.as_str()).bind(i64::from(epoch)).bind(knows());
         let Some(row) = row.fetch_optional(&mut *conn).await? else { return Ok(Beat::Lost) };
         let job: Job = document(&row, 0)?;
         Ok(Beat::Yours { cancel: job.life.cancel })
@@ -342,8 +344,10 @@ impl Store for Engine {
     }
 
     async fn drain(&self, name: &str, draining: bool) -> Result<bool, StoreError> {
+        let mut conn = self.write.acquire().await?;
+        check_schema(&mut conn).await?;
         let drain = "UPDATE workers SET draining = $1 WHERE name = $2";
-        let done = sqlx::query(drain).bind(i64::from(draining)).bind(name).execute(&self.write).await?;
+        let done = sqlx::query(drain).bind(i64::from(draining)).bind(name).execute(&mut *conn).await?;
         self.hints.give(Hint::Work);
         Ok(done.rows_affected() > 0)
     }
@@ -369,7 +373,9 @@ impl Store for Engine {
             ON CONFLICT (hash) DO UPDATE SET name = excluded.name, expires_at = excluded.expires_at, doc = excluded.doc";
         let expires = token.expires_at.map(Time::as_millis);
         let put = sqlx::query(put).bind(&token.hash).bind(&token.name).bind(expires).bind(json(&token.scopes)?);
-        put.execute(&self.write).await?;
+        let mut conn = self.write.acquire().await?;
+        check_schema(&mut conn).await?;
+        put.execute(&mut *conn).await?;
         Ok(())
     }
 
@@ -390,7 +396,9 @@ impl Store for Engine {
     }
 
     async fn remove_tokens(&self, name: &str) -> Result<u64, StoreError> {
-        let removed = sqlx::query("DELETE FROM tokens WHERE name = $1").bind(name).execute(&self.write).await?;
+        let mut conn = self.write.acquire().await?;
+        check_schema(&mut conn).await?;
+        let removed = sqlx::query("DELETE FROM tokens WHERE name = $1").bind(name).execute(&mut *conn).await?;
         Ok(removed.rows_affected())
     }
 
@@ -495,6 +503,7 @@ fn plain(texts: &[impl AsRef<str>]) -> Result<(), StoreError> {
 
 async fn locked(tx: &mut Tx, id: &Id) -> Result<Option<Locked>, StoreError> {
     let Some(row) = sqlx::query(LOCKED).bind(id.as_str()).fetch_optional(&mut **tx).await? else { return Ok(None) };
+    known_schema(row.try_get(3)?)?;
     let lease = match (row.try_get(1)?, row.try_get(2)?) {
         (Some(until), Some(length)) => Some(Lease { until, length }),
         _ => None,

@@ -41,7 +41,7 @@ mod dialect {
     /// Who counts what runs is alone until its commit: else two count the same, and both take one more. So is who makes
     /// the tables. The number is this program's own.
     pub(super) const LOCK: Option<&str> = Some("SELECT pg_advisory_xact_lock(7102004533178466)");
-    pub(super) const LOCKED: &str = "SELECT doc, lease_until, lease_ms FROM jobs WHERE id = $1 FOR UPDATE";
+    pub(super) const LOCKED: &str = "SELECT doc, lease_until, lease_ms, (SELECT max(version) FROM _sqlx_migrations) FROM jobs WHERE id = $1 FOR UPDATE";
     /// As for SQLite. What somebody is just cancelling is left out. The state of the one that is taken is looked at again in
     /// a way that no index has: a plan from a time when few jobs waited would go through all that wait now.
     pub(super) const BEST: &str = "

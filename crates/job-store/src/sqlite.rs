@@ -7,8 +7,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use backon::{ConstantBuilder, Retryable as _};
 use sqlx::Connection as _;
+use sqlx::error::DatabaseError;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use tokio::time::Instant;
 
 use crate::error::StoreError;
 use crate::hints::Hints;
@@ -18,6 +21,9 @@ use crate::open::Settings;
 const POLL: Duration = Duration::from_millis(200);
 /// How long a writer waits for another process to finish.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Between two tries to open a file that another opens.
+const PAUSE: Duration = Duration::from_millis(20);
 
 #[path = "engine.rs"]
 #[allow(clippy::duplicate_mod, reason = "the same SQL for each dialect, each with its own types")]
@@ -41,7 +47,8 @@ mod dialect {
     /// It is the only writer from here on.
     pub(super) const BEGIN: &str = "BEGIN IMMEDIATE";
     pub(super) const LOCK: Option<&str> = None;
-    pub(super) const LOCKED: &str = "SELECT doc, lease_until, lease_ms FROM jobs WHERE id = $1";
+    pub(super) const LOCKED: &str =
+        "SELECT doc, lease_until, lease_ms, (SELECT max(version) FROM _sqlx_migrations) FROM jobs WHERE id = $1";
     /// The next job: the repositories that wait, without going through all that wait; the best job of each; the best of
     /// those. A time that no clock of ours gave is of a clock that was put back. By itself SQLite would take the index of
     /// states, and look at all that wait.
@@ -106,10 +113,20 @@ pub(crate) async fn open(path: &Path, settings: Settings) -> Result<engine::Engi
             Ok(!conn.is_in_transaction())
         })
     });
-    let write = write.connect_with(options.clone()).await?;
+    // Of several that open a new file at once SQLite lets one make its log, and lets the others not wait.
+    let connect = || write.clone().connect_with(options.clone());
+    let pauses = ConstantBuilder::new().with_delay(PAUSE).without_max_times();
+    let began = Instant::now();
+    let write = connect.retry(pauses).when(|error| is_busy(error) && began.elapsed() < PATIENCE).await?;
     engine::migrate(&write).await?;
     let read = pool().max_connections(2).connect_with(options.read_only(true)).await?;
     Ok(engine::Engine::new(write, read, Arc::new(Hints::default()), settings, POLL))
+}
+
+/// `SQLITE_BUSY`, whatever more it says.
+fn is_busy(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(DatabaseError::code).and_then(|code| code.parse::<u32>().ok());
+    code.is_some_and(|code| code & 0xff == 5)
 }
 
 /// SQLite would make it for everybody to read; its log gets the mode that it has. One that is there is not opened here: a

@@ -148,13 +148,18 @@ async fn run_and_keep(
     };
     let (result, ()) = tokio::join!(ran, works.files.follow(id, epoch, ended.clone()));
     let kept = unwanted.run_until_cancelled(keep(&works.files, id, epoch, release)).await;
-    match (result, kept) {
-        (Ok(finished), Some(kept)) if finished.artifact.status != Status::Cancelled => match kept {
-            Ok(true) => Ok(finished),
-            Ok(false) => Err(FilesError::Corrupt("somebody removed them").into()),
-            Err(error) => Err(error.into()),
-        },
-        (result, _) => result,
+    result.and_then(|finished| with_files(finished, kept))
+}
+
+/// What is told of a job that ended, with what became of its files: `None` where nobody wanted them any more.
+fn with_files(finished: Finished, kept: Option<Result<bool, FilesError>>) -> Result<Finished, Failure> {
+    match kept {
+        // Of one that was stopped nobody misses them.
+        _ if finished.artifact.status == Status::Cancelled => Ok(finished),
+        Some(Ok(true)) => Ok(finished),
+        Some(Ok(false)) => Err(FilesError::Unavailable("somebody removed them".into()).into()),
+        Some(Err(error)) => Err(error.into()),
+        None => Err(FilesError::silent().into()),
     }
 }
 
@@ -321,6 +326,22 @@ mod tests {
         // Nothing can be made in its place.
         fs::write(shared.path(), "").unwrap();
         (state, shared, files)
+    }
+
+    #[test]
+    fn no_job_ends_well_without_its_files() {
+        let told = |status, kept| {
+            let artifact = Artifact::parse(include_bytes!("../tests/samples/died.json")).unwrap();
+            let finished = Finished { artifact: Artifact { status, ..artifact }, artifact_dir: "/".into(), exit: 0 };
+            with_files(finished, kept).map_err(|failure| failure.class.to_string()).map(drop)
+        };
+        let away = || Some(Err(FilesError::silent()));
+        assert_eq!(told(Status::Success, Some(Ok(true))), Ok(()));
+        assert_eq!(told(Status::Success, Some(Ok(false))), Err("files-unavailable".into()));
+        assert_eq!(told(Status::Success, away()), Err("files-unavailable".into()));
+        assert_eq!(told(Status::Success, None), Err("files-unavailable".into()));
+        assert_eq!(told(Status::Cancelled, away()), Ok(()));
+        assert_eq!(told(Status::Cancelled, None), Ok(()));
     }
 
     #[tokio::test(start_paused = true)]

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use job_store::{Claim, StoreError, WorkerInfo};
+use job::{Cancelled, Status};
+use job_store::{Beat, Claim, StoreError, Token, WorkerInfo};
 use outcome::Failure;
 
 use super::scenario;
-use crate::jobs::{all, job, no_limits, submit};
+use crate::jobs::{all, ending, job, no_limits, submit, take};
 use crate::lab::{Lab, open};
 
 /// What a newer program does first.
@@ -36,11 +37,32 @@ fn the_database_of_a_newer_program_is_not_opened() {
 }
 
 #[test]
-fn a_program_that_runs_while_a_newer_one_comes_begins_nothing_more() {
+fn a_program_that_runs_while_a_newer_one_comes_touches_nothing_more() {
     scenario(async |lab| {
         let store = lab.open().await;
-        let kept = submit(&*store, &job("a")).await;
+        submit(&*store, &job("a")).await;
+        let kept = take(&*store, "w").await.unwrap();
+        let waits = submit(&*store, &job("a")).await;
+        let token = Token { hash: "h".into(), name: "a".into(), scopes: Vec::new(), expires_at: None };
+        store.put_token(&token).await.unwrap();
         migrate(lab).await;
+        let id = &kept.job_id;
+        let cancelled = Cancelled { by: "bob".into(), why: "late".into() };
+        for error in [
+            store.end(id, 1, Status::Success, &ending(0), false).await.unwrap_err(),
+            store.release(id, 1, "it stops").await.unwrap_err(),
+            store.cancel(id, &cancelled).await.unwrap_err(),
+            store.bury("w").await.unwrap_err(),
+            store.reap().await.unwrap_err(),
+            store.drain("w", true).await.unwrap_err(),
+            store.put_token(&token).await.unwrap_err(),
+            store.remove_tokens("a").await.unwrap_err(),
+            store.forget(&[]).await.unwrap_err(),
+            store.prune().await.unwrap_err(),
+        ] {
+            assert!(is_newer(&error), "{error:?}");
+        }
+        assert_eq!(store.beat(id, 1).await.unwrap(), Beat::Lost, "it is another's, who can end it");
         let error = store.submit(&job("a")).await.unwrap_err();
         assert!(is_newer(&error), "{error:?}");
         let limits = no_limits();
@@ -50,7 +72,8 @@ fn a_program_that_runs_while_a_newer_one_comes_begins_nothing_more() {
         let info = WorkerInfo { version: "1".into(), started_at, slots: 1, policy_sha256: "ab".into() };
         let error = store.greet("w", &info).await.unwrap_err();
         assert!(is_newer(&error), "{error:?}");
-        assert_eq!(all(&*store).await, [kept]);
+        let left = all(&*store).await;
+        assert!(left.len() == 2 && left.contains(&kept) && left.contains(&waits));
         assert_eq!(store.workers().await.unwrap(), []);
     });
 }
