@@ -136,12 +136,12 @@ fn j19_with_no_worker_left_a_lost_job_waits_again_and_can_be_stopped() {
         api.becomes(&id, "running");
         id
     });
+    worker.kill();
+    assert_eq!(api.cancel(&stopped, "not wanted").status, 202);
     // A program of another version keeps its hands off what is lost.
     let newer = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
         VALUES (99999999999999, 'newer', true, 'x', 1)";
     sql(&site, newer);
-    worker.kill();
-    assert_eq!(api.cancel(&stopped, "not wanted").status, 202);
     sleep(Duration::from_secs(4));
     assert_eq!((&api.job(&again)["status"], &api.job(&stopped)["status"]), (&json!("running"), &json!("running")));
     sql(&site, "DELETE FROM _sqlx_migrations WHERE description = 'newer'");
