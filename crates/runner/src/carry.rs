@@ -328,6 +328,18 @@ mod tests {
         (state, shared, files)
     }
 
+    #[tokio::test]
+    async fn j19_a_job_whose_claim_was_answered_late_asks_at_once_whether_it_is_its_own() {
+        let dir = TempDir::new().unwrap();
+        let queue = format!("sqlite:{}", dir.path().join("queue.db").display());
+        let store = job_store::open(&queue, job_store::Settings::default()).await.unwrap();
+        let begun = |asked| Watching::new(store.as_ref(), store.hints().cancels(), asked);
+        let soon = Duration::from_secs(1);
+        let late = Instant::now().checked_sub(store.lease() / 2).unwrap();
+        assert!(timeout(soon, begun(late).tick()).await.is_ok());
+        assert!(timeout(soon, begun(Instant::now()).tick()).await.is_err());
+    }
+
     #[test]
     fn no_job_ends_well_without_its_files() {
         let told = |status, kept| {

@@ -363,3 +363,48 @@ pub fn own_program() -> Result<PathBuf, Failure> {
     let program = Path::new("/proc/self/exe").canonicalize();
     program.map_err(|error| Failure::not_ready("own-path", error.to_string(), "mount /proc"))
 }
+
+#[cfg(test)]
+mod tests {
+    use job::Status;
+    use job_store::{Limits, NewJob, Settings};
+    use tempfile::TempDir;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn j19_what_a_claim_took_that_was_not_answered_is_handed_back_and_what_runs_is_not() {
+        let dir = TempDir::new().unwrap();
+        let site = Site { configs: dir.path().to_owned(), state: dir.path().join("state") };
+        let queue = format!("sqlite:{}", dir.path().join("queue.db").display());
+        let store = job_store::open(&queue, Settings::default()).await.unwrap();
+        let (files, policies) = (Files::local(&site.state), Policies::default());
+        let (program, grace) = ("/proc/self/exe".into(), Duration::ZERO);
+        let works = Works { store: Arc::clone(&store), files, site, policies, program, trees: 1, slots: 1, grace };
+        let worker = Worker::new(works).await.unwrap();
+        let limits = Limits { all: 9, each: 9, named: [].into() };
+        let mut claimed = Vec::new();
+        for (digit, name) in [("0", worker.name()), ("1", worker.name()), ("2", "another")] {
+            let job = serde_json::json!({
+                "job_id": format!("20260131T235959123Z-{}", digit.repeat(16)), "job_type": "hello", "repo_name": "project",
+                "sha": "a".repeat(40), "params": {}, "priority": 0, "submitted_by": "me",
+                "queued_at": "2026-01-31T23:59:59.123Z", "trace_id": "0af7651916cd43dd8448eb211c80319c", "status": "queued",
+                "epoch": 0, "attempt": 0, "max_attempts": 1, "not_before": "2026-01-31T23:59:59.123Z",
+            });
+            let job = serde_json::from_value(job).unwrap();
+            let new = NewJob { job, idempotency_key: None, request_hash: String::new(), waiting: None };
+            store.submit(&new).await.unwrap();
+            claimed.extend(store.claim(&Claim { worker: name, most: 1, limits: &limits }).await.unwrap());
+        }
+        let started_at = store.now().await.unwrap();
+        let info = WorkerInfo { version: "1".into(), started_at, slots: 1, policy_sha256: String::new() };
+        store.greet(worker.name(), &info).await.unwrap();
+        worker.hand_back(&[claimed[1].job_id.clone()].into()).await.unwrap();
+        let mut now = Vec::new();
+        for job in &claimed {
+            let life = store.get(&job.job_id).await.unwrap().unwrap().life;
+            now.push((life.status, life.attempt));
+        }
+        assert_eq!(now, [(Status::Queued, 0), (Status::Running, 1), (Status::Running, 1)]);
+    }
+}
