@@ -62,3 +62,38 @@ impl FromStr for Scope {
         Self::ALL.into_iter().find(|scope| scope.as_str() == text).ok_or(NotAScope)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scope_is_held_itself_or_by_admin_and_by_nothing_else() {
+        use Scope::{Admin, Read, Submit};
+        for (wanted, held, may) in [
+            (Read, &[][..], false),
+            (Read, &[Read], true),
+            (Read, &[Submit], false),
+            (Read, &[Admin], true),
+            (Submit, &[Read], false),
+            (Submit, &[Read, Submit], true),
+            (Admin, &[Read, Submit], false),
+            (Admin, &[Admin], true),
+        ] {
+            assert_eq!(wanted.within(&held.iter().copied().collect()), may, "{wanted} by {held:?}");
+        }
+    }
+
+    #[test]
+    fn each_scope_has_one_word() {
+        assert_eq!(Scope::ALL.map(|scope| scope.to_string()), ["read", "submit", "admin"]);
+        for scope in Scope::ALL {
+            assert_eq!(scope.as_str().parse(), Ok(scope));
+            assert_eq!(serde_json::to_value(scope).unwrap(), scope.as_str());
+        }
+        for bad in ["", "Read", "read ", "all"] {
+            assert_eq!(bad.parse::<Scope>(), Err(NotAScope), "{bad}");
+        }
+        assert_eq!(NotAScope.to_string(), "a scope is read, submit or admin");
+    }
+}
