@@ -99,7 +99,8 @@ impl Lab {
     /// The number that a query finds.
     pub(crate) async fn number(&self, sql: &str) -> i64 {
         let mut raw = self.raw().await;
-        let number = raw.number(sql).await;
+        // As long as somebody closes the file SQLite lets nobody wait.
+        let number = eventually(async || raw.number(sql).await.ok()).await;
         raw.close().await;
         number
     }
@@ -121,11 +122,11 @@ impl Raw {
         }
     }
 
-    pub(crate) async fn number(&mut self, sql: &str) -> i64 {
+    pub(crate) async fn number(&mut self, sql: &str) -> Result<i64, sqlx::Error> {
         let sql = AssertSqlSafe(sql);
         match self {
-            Self::Sqlite(conn) => sqlx::query(sql).fetch_one(conn).await.unwrap().get(0),
-            Self::Postgres(conn) => sqlx::query(sql).fetch_one(conn).await.unwrap().get(0),
+            Self::Sqlite(conn) => sqlx::query(sql).fetch_one(conn).await?.try_get(0),
+            Self::Postgres(conn) => sqlx::query(sql).fetch_one(conn).await?.try_get(0),
         }
     }
 
@@ -191,7 +192,9 @@ impl Hold<'_> {
                 }
                 Err(_) => Some(()),
             },
-            Engine::Postgres => (raw.number("SELECT count(*) FROM pg_locks WHERE NOT granted").await > 0).then_some(()),
+            Engine::Postgres => {
+                (raw.number("SELECT count(*) FROM pg_locks WHERE NOT granted").await.unwrap() > 0).then_some(())
+            }
         })
         .await;
         raw.close().await;

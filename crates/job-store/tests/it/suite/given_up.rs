@@ -40,7 +40,7 @@ fn j19_a_request_that_is_given_up_at_any_moment_leaves_nothing_half_done() {
             give_up_after(turns, store.end(&held, 7, Status::Success, &crate::jobs::ending(0), false)).await;
             // What is done outside of a transaction is done: it does not find itself in one that nobody ends.
             if lab.engine() == Engine::Postgres {
-                eventually(async || (watcher.number(open).await == 0).then_some(())).await;
+                eventually(async || (watcher.number(open).await.unwrap() == 0).then_some(())).await;
             }
             assert_eq!(store.beat(&held, 1).await.unwrap(), Beat::Yours { cancel: None });
         }
