@@ -10,6 +10,7 @@ use job::{Cancelled, Ending, Event, Id, Job, Kind, Request, Status, Step, Time, 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
+use sqlx::pool::PoolConnection;
 use sqlx::{Database, Pool, QueryBuilder, Row as _, SqlSafeStr as _, Transaction};
 
 use super::dialect::{BEGIN, BEST, COUNTS, Db, LOCK, LOCKED, MIGRATIONS, clock, tell};
@@ -90,6 +91,13 @@ impl Engine {
             Ok(begun) => Ok(begun?),
             Err(_) => Err(sqlx::Error::WorkerCrashed.into()),
         }
+    }
+
+    /// A connection that writes to tables which this program knows.
+    async fn writer(&self) -> Result<PoolConnection<Db>, StoreError> {
+        let mut conn = self.write.acquire().await?;
+        check_schema(&mut conn).await?;
+        Ok(conn)
     }
 
     async fn commit(&self, mut tx: Tx, hint: Hint) -> Result<(), StoreError> {
@@ -329,8 +337,7 @@ impl Store for Engine {
 
     async fn greet(&self, name: &str, info: &WorkerInfo) -> Result<bool, StoreError> {
         plain(&[name])?;
-        let mut conn = self.write.acquire().await?;
-        check_schema(&mut conn).await?;
+        let mut conn = self.writer().await?;
         let (now, _) = clock(&mut conn).await?;
         let greet = "INSERT INTO workers (name, seen_at, doc) VALUES ($1, $2, $3)
             ON CONFLICT (name) DO UPDATE SET seen_at = excluded.seen_at, doc = excluded.doc RETURNING draining";
@@ -344,8 +351,7 @@ impl Store for Engine {
     }
 
     async fn drain(&self, name: &str, draining: bool) -> Result<bool, StoreError> {
-        let mut conn = self.write.acquire().await?;
-        check_schema(&mut conn).await?;
+        let mut conn = self.writer().await?;
         let drain = "UPDATE workers SET draining = $1 WHERE name = $2";
         let done = sqlx::query(drain).bind(i64::from(draining)).bind(name).execute(&mut *conn).await?;
         self.hints.give(Hint::Work);
@@ -373,8 +379,7 @@ impl Store for Engine {
             ON CONFLICT (hash) DO UPDATE SET name = excluded.name, expires_at = excluded.expires_at, doc = excluded.doc";
         let expires = token.expires_at.map(Time::as_millis);
         let put = sqlx::query(put).bind(&token.hash).bind(&token.name).bind(expires).bind(json(&token.scopes)?);
-        let mut conn = self.write.acquire().await?;
-        check_schema(&mut conn).await?;
+        let mut conn = self.writer().await?;
         put.execute(&mut *conn).await?;
         Ok(())
     }
@@ -396,8 +401,7 @@ impl Store for Engine {
     }
 
     async fn remove_tokens(&self, name: &str) -> Result<u64, StoreError> {
-        let mut conn = self.write.acquire().await?;
-        check_schema(&mut conn).await?;
+        let mut conn = self.writer().await?;
         let removed = sqlx::query("DELETE FROM tokens WHERE name = $1").bind(name).execute(&mut *conn).await?;
         Ok(removed.rows_affected())
     }

@@ -190,6 +190,7 @@ fn runs(state: &Path, id: &Id) -> Result<bool, HostError> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::SystemTime;
 
     use host::Local;
@@ -232,6 +233,24 @@ mod tests {
         assert!(dir.exists(), "its marker is there");
     }
 
+    /// A queue of jobs whose files others read elsewhere.
+    struct Queue {
+        state: TempDir,
+        shared: TempDir,
+        store: Arc<dyn Store>,
+        files: Files,
+    }
+
+    impl Queue {
+        async fn new() -> Self {
+            let (state, shared) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+            let queue = format!("sqlite:{}", state.path().join("queue.db").display());
+            let store = job_store::open(&queue, job_store::Settings::default()).await.unwrap();
+            let files = Files::open(&format!("file://{}", shared.path().display()), state.path()).unwrap();
+            Self { state, shared, store, files }
+        }
+    }
+
     /// Keeps a job in the queue.
     async fn submit(store: &dyn Store, id: Id) -> Id {
         let job = serde_json::json!({
@@ -258,10 +277,7 @@ mod tests {
 
     #[tokio::test]
     async fn j21_what_ended_leaves_the_queue_and_the_place_that_others_read_and_what_waits_stays() {
-        let (state, shared) = (TempDir::new().unwrap(), TempDir::new().unwrap());
-        let queue = format!("sqlite:{}", state.path().join("queue.db").display());
-        let store = job_store::open(&queue, job_store::Settings::default()).await.unwrap();
-        let files = Files::open(&format!("file://{}", shared.path().display()), state.path()).unwrap();
+        let Queue { state, shared: _shared, store, files } = Queue::new().await;
         let ended = keep(store.as_ref(), &files, state.path(), OLD).await;
         let waits = keep(store.as_ref(), &files, state.path(), "20200131T235959123Z-1123456789abcdef").await;
         let by = Cancelled { by: "me".into(), why: "enough".into() };
@@ -290,10 +306,7 @@ mod tests {
 
     #[tokio::test]
     async fn many_jobs_leave_the_queue_and_those_whose_files_cannot_be_removed_stay() {
-        let (state, shared) = (TempDir::new().unwrap(), TempDir::new().unwrap());
-        let queue = format!("sqlite:{}", state.path().join("queue.db").display());
-        let store = job_store::open(&queue, job_store::Settings::default()).await.unwrap();
-        let files = Files::open(&format!("file://{}", shared.path().display()), state.path()).unwrap();
+        let Queue { state, shared, store, files } = Queue::new().await;
         let by = Cancelled { by: "me".into(), why: "enough".into() };
         for number in 0..=TOGETHER {
             let id = format!("20200131T235959123Z-{number:016x}").parse().unwrap();
