@@ -54,19 +54,20 @@ pub(crate) struct Claimed {
 /// A job that is not carried any more.
 pub(crate) struct Carried {
     pub(crate) id: Id,
+    pub(crate) epoch: u32,
     /// It is the machine that failed, so that the next job would fare no better.
     pub(crate) unfit: bool,
 }
 
 /// Runs a job and tells the queue how it ended.
 pub(crate) async fn carry(works: Arc<Works>, claimed: Claimed, release: CancellationToken) -> Carried {
-    let id = claimed.job.job_id.clone();
+    let (id, epoch) = (claimed.job.job_id.clone(), claimed.job.life.epoch);
     let failure = carry_on(&works, claimed, &release).await.err();
     let unfit = failure.as_ref().filter(|failure| of_the_machine(failure));
     if let Some(Failure { class, reason, .. }) = unfit {
         tracing::error!(job = %id, %class, "no more jobs are taken for now: {reason}");
     }
-    Carried { unfit: unfit.is_some(), id }
+    Carried { unfit: unfit.is_some(), id, epoch }
 }
 
 /// Returns what came of the job.

@@ -75,8 +75,8 @@ struct Claiming {
 /// What a worker does.
 struct Doing {
     jobs: JoinSet<Carried>,
-    /// The jobs of these tasks.
-    carried: BTreeSet<Id>,
+    /// The jobs of these tasks, with their epochs: a job may come back before its task is known to have ended.
+    carried: BTreeSet<(Id, u32)>,
     claiming: Option<Claiming>,
     /// A claim was not answered: what it took, nobody runs.
     in_doubt: bool,
@@ -91,8 +91,8 @@ impl Doing {
     }
 
     fn ended(&mut self, carried: Result<Carried, JoinError>) {
-        if let Ok(Carried { id, unfit }) = carried {
-            self.carried.remove(&id);
+        if let Ok(Carried { id, epoch, unfit }) = carried {
+            self.carried.remove(&(id, epoch));
             self.unfit |= unfit;
         }
     }
@@ -195,7 +195,7 @@ impl Worker {
                 claimed = answer(claiming, store.lease()) => {
                     doing.in_doubt |= claimed.is_err();
                     for claimed in passing(claimed)?.into_iter().flatten() {
-                        doing.carried.insert(claimed.job.job_id.clone());
+                        doing.carried.insert((claimed.job.job_id.clone(), claimed.job.life.epoch));
                         doing.jobs.spawn(carry(Arc::clone(&self.works), claimed, release.clone()));
                     }
                 }
@@ -262,13 +262,13 @@ impl Worker {
     }
 
     /// Hands back what the queue takes for this worker's, and is not.
-    async fn hand_back(&self, carried: &BTreeSet<Id>) -> Result<(), StoreError> {
+    async fn hand_back(&self, carried: &BTreeSet<(Id, u32)>) -> Result<(), StoreError> {
         let store = self.works.store.as_ref();
         let mine = store.workers().await?.into_iter().filter(|worker| worker.name == self.name());
-        for id in mine.flat_map(|worker| worker.running).filter(|id| !carried.contains(id)) {
-            let Some(job) = store.get(&id).await? else { continue };
-            if job.life.worker.as_deref() == Some(self.name()) {
-                store.release(&id, job.life.epoch, "its claim was not answered").await?;
+        for id in mine.flat_map(|worker| worker.running) {
+            let Some(Job { life, .. }) = store.get(&id).await? else { continue };
+            if life.worker.as_deref() == Some(self.name()) && !carried.contains(&(id.clone(), life.epoch)) {
+                store.release(&id, life.epoch, "its claim was not answered").await?;
             }
         }
         Ok(())
@@ -399,7 +399,7 @@ mod tests {
         let started_at = store.now().await.unwrap();
         let info = WorkerInfo { version: "1".into(), started_at, slots: 1, policy_sha256: String::new() };
         store.greet(worker.name(), &info).await.unwrap();
-        worker.hand_back(&[claimed[1].job_id.clone()].into()).await.unwrap();
+        worker.hand_back(&[(claimed[1].job_id.clone(), 1)].into()).await.unwrap();
         let mut now = Vec::new();
         for job in &claimed {
             let life = store.get(&job.job_id).await.unwrap().unwrap().life;
