@@ -1,8 +1,10 @@
 //! A stateful stand-in for a machine: files, variables and scripted commands. What it does not know it refuses.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fmt::Write as _;
+use std::io;
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -57,6 +59,13 @@ impl Fake {
     #[must_use]
     pub fn special(self, path: impl Into<PathBuf>, kind: Kind, uid: u32) -> Self {
         self.entry(path.into(), kind, Vec::new(), 0o777, uid)
+    }
+
+    /// Puts a symlink there that holds `target`. The machine does not say what is behind it.
+    #[must_use]
+    pub fn link(self, path: impl Into<PathBuf>, target: impl Into<PathBuf>) -> Self {
+        let (target, uid) = (target.into().into_os_string().into_vec(), self.uid);
+        self.entry(path.into(), Kind::Symlink, target, 0o777, uid)
     }
 
     fn entry(self, path: PathBuf, kind: Kind, bytes: Vec<u8>, mode: u32, uid: u32) -> Self {
@@ -122,10 +131,24 @@ impl Fake {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Where links lead is the real machine's to say.
+    fn refuse_links<'a>(&self, mut way: impl Iterator<Item = &'a Path>) -> Result<(), HostError> {
+        let state = self.state();
+        let target = |path: &Path| state.files.get(path).and_then(target);
+        match way.find(|path| target(path).is_some()) {
+            Some(link) => Err(HostError::Unscripted { asked: format!("what is behind {}", link.display()) }),
+            None => Ok(()),
+        }
+    }
+
     fn note(&self, line: std::fmt::Arguments<'_>) {
         // Writing to a string cannot fail.
         let _ = writeln!(self.state().transcript, "{line}");
     }
+}
+
+fn target((stat, bytes): &(Stat, Vec<u8>)) -> Option<PathBuf> {
+    (stat.kind == Kind::Symlink).then(|| OsString::from_vec(bytes.clone()).into())
 }
 
 impl Host for Fake {
@@ -136,6 +159,7 @@ impl Host for Fake {
     }
 
     fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, HostError> {
+        self.refuse_links(path.ancestors())?;
         Ok(self.state().files.get(path).map(|(_, bytes)| bytes.clone()))
     }
 
@@ -154,6 +178,23 @@ impl Host for Fake {
         self.note(format_args!("remove {}", path.display()));
         self.state().files.remove(path);
         Ok(())
+    }
+
+    fn list(&self, dir: &Path) -> Result<Option<Vec<OsString>>, HostError> {
+        self.refuse_links(dir.ancestors())?;
+        let state = self.state();
+        let found = state.files.get(dir).map(|(stat, _)| stat.kind);
+        if found.is_some_and(|kind| kind != Kind::Dir) {
+            return Err(HostError::Io { path: dir.to_owned(), source: io::ErrorKind::NotADirectory.into() });
+        }
+        let below = state.files.keys().filter_map(|path| path.strip_prefix(dir).ok()?.iter().next());
+        let names: BTreeSet<OsString> = below.map(OsString::from).collect();
+        Ok((found.is_some() || !names.is_empty()).then(|| names.into_iter().collect()))
+    }
+
+    fn follow(&self, path: &Path) -> Result<Option<PathBuf>, HostError> {
+        self.refuse_links(path.ancestors().skip(1))?;
+        Ok(self.state().files.get(path).and_then(target))
     }
 
     fn env(&self, name: &str) -> Option<OsString> {

@@ -61,6 +61,18 @@ pub trait Host: Send + Sync {
     /// [`HostError::Io`] if something is there and stays.
     fn remove(&self, path: &Path) -> Result<(), HostError>;
 
+    /// The names in the directory `dir`, sorted, or `None` if nothing is there.
+    ///
+    /// # Errors
+    /// [`HostError::Io`] if it is there and cannot be read, or is no directory.
+    fn list(&self, dir: &Path) -> Result<Option<Vec<OsString>>, HostError>;
+
+    /// What the symlink at `path` holds, as it is written there, or `None` if nothing or something else is there.
+    ///
+    /// # Errors
+    /// [`HostError::Io`] if that cannot be known.
+    fn follow(&self, path: &Path) -> Result<Option<PathBuf>, HostError>;
+
     /// A variable of the program's own environment.
     fn env(&self, name: &str) -> Option<OsString>;
 

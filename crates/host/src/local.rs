@@ -5,7 +5,7 @@ use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -119,6 +119,23 @@ impl Host for Local {
         absent_is_none(fs::remove_file(path)).map(drop).map_err(HostError::io(path))
     }
 
+    fn list(&self, dir: &Path) -> Result<Option<Vec<OsString>>, HostError> {
+        let names = fs::read_dir(dir).and_then(|entries| entries.map(|entry| Ok(entry?.file_name())).collect());
+        match names {
+            // A name below a file is not there; the file itself is.
+            Err(e) if e.kind() == io::ErrorKind::NotADirectory && self.stat(dir)?.is_some() => Err(e),
+            names => absent_is_none(names.map(sorted)),
+        }
+        .map_err(HostError::io(dir))
+    }
+
+    fn follow(&self, path: &Path) -> Result<Option<PathBuf>, HostError> {
+        match fs::read_link(path) {
+            Err(e) if e.kind() == io::ErrorKind::InvalidInput => Ok(None),
+            target => absent_is_none(target).map_err(HostError::io(path)),
+        }
+    }
+
     fn env(&self, name: &str) -> Option<OsString> {
         std::env::var_os(name)
     }
@@ -136,6 +153,11 @@ impl Host for Local {
         getrandom::fill(&mut bytes).expect("the kernel's random source works once the machine is up");
         bytes
     }
+}
+
+fn sorted(mut names: Vec<OsString>) -> Vec<OsString> {
+    names.sort();
+    names
 }
 
 fn absent_is_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {

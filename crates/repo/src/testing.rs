@@ -58,6 +58,14 @@ impl Host for Hermetic {
         self.local.remove(path)
     }
 
+    fn list(&self, dir: &Path) -> Result<Option<Vec<OsString>>, HostError> {
+        self.local.list(dir)
+    }
+
+    fn follow(&self, path: &Path) -> Result<Option<PathBuf>, HostError> {
+        self.local.follow(path)
+    }
+
     fn env(&self, name: &str) -> Option<OsString> {
         (name == "HOME").then(|| self.home.clone().into())
     }

@@ -143,6 +143,12 @@ impl Host for Scene {
     fn remove(&self, path: &Path) -> Result<(), HostError> {
         Local::new().remove(path)
     }
+    fn list(&self, dir: &Path) -> Result<Option<Vec<OsString>>, HostError> {
+        Local::new().list(dir)
+    }
+    fn follow(&self, path: &Path) -> Result<Option<PathBuf>, HostError> {
+        Local::new().follow(path)
+    }
     fn env(&self, name: &str) -> Option<OsString> {
         self.environment.iter().find(|(n, _)| *n == name).map(|(_, value)| value.clone())
     }

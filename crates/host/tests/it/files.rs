@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::PathBuf;
 
 use host::{Fake, Host, Kind, Local};
 use insta::assert_snapshot;
@@ -15,6 +16,29 @@ fn what_is_not_there_is_none_and_not_empty() {
     assert_eq!(host.stat(&path).unwrap(), None);
     host.remove(&path).unwrap();
     assert!(host.read(dir.path()).is_err(), "a directory is not a file, nor absent");
+}
+
+#[test]
+fn names_are_sorted_and_a_file_has_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let host = Local::new();
+    fs::create_dir(dir.path().join("b")).unwrap();
+    fs::write(dir.path().join("a"), "").unwrap();
+    assert_eq!(host.list(dir.path()).unwrap().unwrap(), ["a", "b"]);
+    assert_eq!(host.list(&dir.path().join("b")).unwrap().unwrap(), [""; 0]);
+    assert_eq!(host.list(&dir.path().join("absent")).unwrap(), None);
+    assert_eq!(host.list(&dir.path().join("a/below")).unwrap(), None);
+    assert!(host.list(&dir.path().join("a")).is_err(), "a file is no directory, nor absent");
+}
+
+#[test]
+fn a_link_is_told_as_it_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let host = Local::new();
+    symlink("no/where", dir.path().join("link")).unwrap();
+    assert_eq!(host.follow(&dir.path().join("link")).unwrap().unwrap(), PathBuf::from("no/where"));
+    assert_eq!(host.follow(dir.path()).unwrap(), None);
+    assert_eq!(host.follow(&dir.path().join("absent")).unwrap(), None);
 }
 
 #[test]
@@ -66,4 +90,18 @@ fn the_fake_refuses_what_it_does_not_know_and_remembers_what_was_done() {
     write /new 644 (2 bytes)
     remove /etc/key
     ");
+}
+
+#[test]
+fn the_fake_lists_what_is_below_and_knows_what_a_link_holds_but_not_where_it_leads() {
+    let fake = Fake::new().file("/opt/a/one", "", 0o644, 0).file("/opt/b", "", 0o644, 0);
+    let fake = fake.special("/opt/empty", Kind::Dir, 0).link("/opt/now", "a");
+    let list = |path: &str| fake.list(path.as_ref()).map(|names| names.map(|names| names.join(" ".as_ref())));
+    assert_eq!(list("/opt").unwrap().unwrap(), "a b empty now");
+    assert_eq!(list("/opt/empty").unwrap().unwrap(), "");
+    assert_eq!(list("/op").unwrap(), None);
+    assert!(list("/opt/b").is_err(), "a file is no directory, nor absent");
+    assert_eq!(fake.follow("/opt/now".as_ref()).unwrap().unwrap(), PathBuf::from("a"));
+    assert_eq!(fake.follow("/opt/b".as_ref()).unwrap(), None);
+    assert_snapshot!(fake.read("/opt/now/one".as_ref()).unwrap_err(), @"the fake host does not know `what is behind /opt/now`");
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use fake_model::{Brain, Request};
 use host::{Cmd, Host, HostError, Local, Output, Stat};
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use crate::stage::{Stage, key};
@@ -85,6 +85,12 @@ impl Host for Recording {
     }
     fn remove(&self, path: &Path) -> Result<(), HostError> {
         self.0.remove(path)
+    }
+    fn list(&self, dir: &Path) -> Result<Option<Vec<OsString>>, HostError> {
+        self.0.list(dir)
+    }
+    fn follow(&self, path: &Path) -> Result<Option<PathBuf>, HostError> {
+        self.0.follow(path)
     }
     fn env(&self, name: &str) -> Option<OsString> {
         self.0.env(name)

@@ -1,7 +1,7 @@
 //! Runs that meet one another at the worst moment.
 
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::SystemTime;
 
@@ -38,6 +38,14 @@ impl Host for Meddled<'_> {
 
     fn remove(&self, path: &Path) -> Result<(), HostError> {
         self.local.remove(path)
+    }
+
+    fn list(&self, dir: &Path) -> Result<Option<Vec<OsString>>, HostError> {
+        self.local.list(dir)
+    }
+
+    fn follow(&self, path: &Path) -> Result<Option<PathBuf>, HostError> {
+        self.local.follow(path)
     }
 
     fn env(&self, name: &str) -> Option<OsString> {
@@ -144,6 +152,14 @@ impl Host for Overtaken {
 
     fn remove(&self, path: &Path) -> Result<(), HostError> {
         self.0.remove(path)
+    }
+
+    fn list(&self, dir: &Path) -> Result<Option<Vec<OsString>>, HostError> {
+        self.0.list(dir)
+    }
+
+    fn follow(&self, path: &Path) -> Result<Option<PathBuf>, HostError> {
+        self.0.follow(path)
     }
 
     fn env(&self, name: &str) -> Option<OsString> {
