@@ -8,7 +8,7 @@ use plan::{Checked, apply, restore};
 use crate::sample;
 
 fn checked() -> Checked {
-    sample().checked(&[], Path::new("/")).unwrap()
+    sample().checked(&[], Path::new("/")).expect("there are no rules")
 }
 
 fn machine(says: &str) -> Fake {
