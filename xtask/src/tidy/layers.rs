@@ -6,7 +6,7 @@ use super::{Dependency, Facts, Finding, Package};
 ///
 /// 0 is pure and knows no other crate; 1 is the only way to touch a machine; 2 and 3 observe and act on one thing each;
 /// 4 puts them together.
-const CRATES: [(&str, u8); 28] = [
+const CRATES: [(&str, u8); 29] = [
     ("allowlist", 0),
     ("job", 0),
     ("outcome", 0),
@@ -30,6 +30,7 @@ const CRATES: [(&str, u8); 28] = [
     ("openai-key", 3),
     ("reviewer", 3),
     ("runner-client", 3),
+    ("sshd-fix", 3),
     ("worktree", 3),
     ("orb", 4),
     ("runner", 4),

@@ -1,0 +1,35 @@
+//! Where everything is.
+
+/// The state of a change.
+pub const STATE: &str = "/var/lib/sshd-fix";
+/// A change that nobody confirmed yet, with what puts it back. What arms the rollback acts on nothing but this file.
+pub const PENDING: &str = "/var/lib/sshd-fix/pending";
+/// The change that was confirmed last.
+pub const CONFIRMED: &str = "/var/lib/sshd-fix/confirmed";
+/// The change that was put back last.
+pub const REVERTED: &str = "/var/lib/sshd-fix/reverted";
+/// The program that puts back: a copy, since the one that applied may be replaced or lie in memory.
+pub const PROGRAM: &str = "/var/lib/sshd-fix/sshd-fix";
+/// The configuration as it would be, for sshd to judge before it is used.
+pub const CANDIDATE: &str = "/var/lib/sshd-fix/candidate";
+
+/// What sshd reads first.
+pub const MAIN_CONFIG: &str = "/etc/ssh/sshd_config";
+/// Where `Include` has to lead.
+pub const DROP_INS: &str = "/etc/ssh/sshd_config.d";
+/// What binds sshd.
+pub const DROP_IN: &str = "/etc/ssh/sshd_config.d/99-tailscale-only.conf";
+/// The directory that sshd wants to be there before it checks anything; in memory, its unit makes it at each start.
+pub const RUNTIME: &str = "/run/sshd";
+
+/// Puts the files back at the next boot, before anything of sshd starts.
+pub const BOOT_UNIT: &str = "/etc/systemd/system/sshd-fix-boot.service";
+/// Puts everything back and looks whether it is.
+pub const REVERT_UNIT: &str = "/etc/systemd/system/sshd-fix-revert.service";
+/// Starts it when nobody confirmed.
+pub const TIMER_UNIT: &str = "/etc/systemd/system/sshd-fix-revert.timer";
+
+/// The drop-in of the unit that starts sshd.
+pub fn unit_drop_in(service: &str) -> String {
+    format!("/etc/systemd/system/{service}.d/99-tailscale-only.conf")
+}
