@@ -1,10 +1,10 @@
-//! Real servers for tests, on Linux: each in a temporary directory of its own, as many at once as tests want.
+//! Real servers and machines for tests, on Linux: each on files of its own, as many at once as tests want.
 //!
 //! `cargo xtask setup` installs their programs. A [`Postgres`] or [`S3`] can be killed with everything it was doing and
 //! started again on what it had written by then: what the real world does and a stand-in never would. A [`Network`]
-//! has hosts for programs that are to meet as machines do.
+//! has hosts for programs that are to meet as machines do, and a [`Machine`] is one, with Debian and systemd.
 //!
-//! **Invariant:** no process of a server outlives its value, nor the process that started it, however that ends.
+//! **Invariant:** no process of a part outlives its value, nor the process that started it, however that ends.
 //! **Invariant:** nobody but the user of the tests and the server's own reaches its files and its socket.
 //! **Invariant:** a server speaks to nobody outside of this machine.
 #![cfg(target_os = "linux")]
@@ -13,6 +13,8 @@
 mod account;
 mod broken;
 mod door;
+mod machine;
+mod namespace;
 mod network;
 mod place;
 mod postgres;
@@ -20,8 +22,11 @@ mod s3;
 mod server;
 mod target;
 mod template;
+mod tree;
 
 pub use broken::Broken;
+pub use machine::{Builder as MachineBuilder, Machine};
 pub use network::{Host, Network};
 pub use postgres::{Builder, Postgres};
 pub use s3::S3;
+pub use tree::Tree;

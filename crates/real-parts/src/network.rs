@@ -1,21 +1,18 @@
 //! Hosts of a test, each with a network of its own, and the switch between them.
 //!
-//! A network namespace is there as long as a process is in it or holds it open. These are held by the test's own
-//! process, so that there is nothing to remove.
-//!
 //! **Invariant:** the hosts reach each other and nothing else, whatever else goes on in the machine.
 
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs;
+use std::io::{self, Write as _};
 use std::net::Ipv4Addr;
-use std::os::fd::AsRawFd as _;
-use std::process::{self, Command};
+use std::process::Command;
 use std::sync::Arc;
-use std::thread;
 
 use nix::sched::{CloneFlags, unshare};
 
 use crate::broken::{Broken, Trying as _, run};
+use crate::namespace::Held;
 
 /// What a network is made by, as the kernel numbers it.
 const RIGHTS: [(u32, &str); 2] = [(21, "CAP_SYS_ADMIN"), (12, "CAP_NET_ADMIN")];
@@ -41,8 +38,9 @@ pub struct Host {
     address: Ipv4Addr,
 }
 
+/// A network with nothing in it but loopback, which is down.
 #[derive(Debug, Clone)]
-struct Namespace(Arc<File>);
+pub(crate) struct Namespace(Arc<Held>);
 
 impl Network {
     /// Makes `count` hosts with the addresses 10.0.0.1, 10.0.0.2 and so on, each on a device `eth0`. Every network has
@@ -76,6 +74,20 @@ impl Host {
         Ok(Self { namespace, address })
     }
 
+    /// One that nothing is plugged into.
+    ///
+    /// # Errors
+    /// As [`Network::of`].
+    pub(crate) fn unplugged(address: Ipv4Addr) -> Result<Self, Broken> {
+        let namespace = Namespace::new()?;
+        namespace.ip(&["link", "set", "dev", "lo", "up"])?;
+        Ok(Self { namespace, address })
+    }
+
+    pub(crate) fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
     /// Where the other hosts reach it.
     pub fn address(&self) -> Ipv4Addr {
         self.address
@@ -89,19 +101,16 @@ impl Host {
 }
 
 impl Namespace {
-    /// A thread makes it, since it is the thread that is in it from then on.
-    fn new() -> Result<Self, Broken> {
-        let enter = || -> Result<File, Broken> {
-            unshare(CloneFlags::CLONE_NEWNET).map_err(|error| refused(&error.to_string()))?;
-            File::open("/proc/thread-self/ns/net").trying("hold a network namespace")
-        };
-        let held = thread::spawn(enter).join().map_err(|_| Broken::new("make a network namespace: a panic"))?;
-        Ok(Self(Arc::new(held?)))
+    /// # Errors
+    /// As [`Network::of`].
+    pub(crate) fn new() -> Result<Self, Broken> {
+        let enter = || unshare(CloneFlags::CLONE_NEWNET).map_err(|error| refused(&error.to_string()));
+        Ok(Self(Arc::new(Held::by("net", enter)?.0)))
     }
 
     /// Good for every process as long as this one holds it.
-    fn path(&self) -> String {
-        format!("/proc/{}/fd/{}", process::id(), self.0.as_raw_fd())
+    pub(crate) fn path(&self) -> String {
+        self.0.path()
     }
 
     fn command(&self, program: impl AsRef<OsStr>) -> Command {
@@ -112,6 +121,18 @@ impl Namespace {
 
     fn ip(&self, args: &[&str]) -> Result<(), Broken> {
         run(self.command("ip").args(args)).map(drop).map_err(|error| refused(&error.to_string()))
+    }
+
+    /// Many commands of `ip`, a line each, in the time of one. The first that fails is the last.
+    ///
+    /// # Errors
+    /// As [`Network::of`].
+    pub(crate) fn ips(&self, lines: &str) -> Result<(), Broken> {
+        let (reader, mut writer) = io::pipe().trying("tell ip what to do")?;
+        writer.write_all(lines.as_bytes()).trying("tell ip what to do")?;
+        drop(writer);
+        let mut ip = self.command("ip");
+        run(ip.args(["-batch", "-"]).stdin(reader)).map(drop).map_err(|error| refused(&error.to_string()))
     }
 }
 

@@ -68,6 +68,21 @@ impl Server {
         Ok(())
     }
 
+    /// The first process, as this one sees it.
+    pub(crate) fn first(&self) -> Pid {
+        self.first
+    }
+
+    /// Whether all of it is gone, at the latest in the time that a server may take.
+    pub(crate) fn ends_by_itself(&self) -> bool {
+        let deadline = Instant::now() + PATIENCE;
+        let runs = || self.waiting.as_ref().is_some_and(|waiting| !waiting.is_finished());
+        while runs() && Instant::now() < deadline {
+            thread::sleep(PAUSE);
+        }
+        !runs()
+    }
+
     /// Kills every process at once, and returns when all of them are gone.
     pub(crate) fn kill(&mut self) {
         if let Some(waiting) = self.waiting.take() {

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed step of a test is a failed test")]
 
 mod left;
+mod machine;
 mod network;
 mod postgres;
 mod s3;

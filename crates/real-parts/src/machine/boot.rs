@@ -1,0 +1,168 @@
+//! One boot of a machine: its processes, from systemd on, with the namespaces and the control group they are in.
+//!
+//! **Invariant:** no device node of this machine is the booted one's, and nothing of the kernel that there is once for all
+//! can be written to by it.
+
+use std::ffi::OsStr;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{AtFlags, OFlags, chmodat};
+use rustix::fs::{CWD, FileType, Mode, makedev, mkdirat, mknodat, openat, statat, symlinkat};
+use rustix::mount::{MountFlags, mount};
+
+use super::disk::{Disk, root};
+use super::files::Files;
+use super::group::Group;
+use crate::broken::{Broken, Trying as _, run};
+use crate::namespace::Held;
+use crate::network::Namespace;
+use crate::server::Server;
+
+const FIRST: &str = include_str!("first.sh");
+/// Puts itself into a group, then becomes what follows.
+const JOIN: &str = "echo 0 >\"$1/cgroup.procs\"; shift; exec \"$@\"";
+
+/// As a login of root has it.
+const ENVIRONMENT: [(&str, &str); 3] = [("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), ("HOME", "/root"), ("LC_ALL", "C")];
+
+/// By what the clock, the kernel and its log could be changed, which are this machine's.
+const WITHHELD: &str = "--bounding-set=-sys_time,-sys_module,-sys_rawio,-syslog";
+
+/// Namespaces in the order in which `nsenter` has them, as `/proc` calls them and as options.
+const KINDS: [(&str, &str); 6] =
+    [("mnt", "mount"), ("uts", "uts"), ("ipc", "ipc"), ("net", "net"), ("pid", "pid"), ("cgroup", "cgroup")];
+
+/// Where systemd listens once it is there, below `/run`.
+const READY: &str = "systemd/private";
+const LOG: &str = "log";
+
+/// Major and minor number and mode, as Linux has them.
+const NODES: [(&str, u32, u32, u32); 8] = [
+    ("null", 1, 3, 0o666),
+    ("zero", 1, 5, 0o666),
+    ("full", 1, 7, 0o666),
+    ("random", 1, 8, 0o666),
+    ("urandom", 1, 9, 0o666),
+    ("tty", 5, 0, 0o666),
+    ("net/tun", 10, 200, 0o666),
+    // What is said there is for nobody.
+    ("console", 1, 3, 0o600),
+];
+const LINKS: [(&str, &str); 5] = [
+    ("ptmx", "pts/ptmx"),
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+];
+
+/// A machine that was booted, whether it still runs or not. It is killed when dropped.
+pub(crate) struct Boot {
+    // Dropped before the group that its processes are in.
+    server: Server,
+    namespaces: Vec<Held>,
+    files: Files,
+    group: Group,
+    took: Duration,
+    state: String,
+}
+
+impl Boot {
+    /// Boots from a disk into a network, and waits until every unit has been started or has failed.
+    ///
+    /// # Errors
+    /// When that does not come about in a minute, with the journal.
+    pub(crate) fn of(disk: &Disk, network: &Namespace) -> Result<Self, Broken> {
+        let begun = Instant::now();
+        let group = Group::new()?;
+        let (mounts, ready) = disk.booting(furnish)?;
+        let mut nsenter = Command::new("setpriv");
+        nsenter.args(["--pdeathsig=KILL", "nsenter", &format!("--mount={}", mounts.path())]);
+        nsenter.args([&format!("--net={}", network.path()), "--", "unshare", "--uts", "--ipc", "--pid", "--fork"]);
+        nsenter.args(["--kill-child=KILL", "sh", "-ec", JOIN, "sh"]).arg(group.path());
+        nsenter.args(["unshare", "--cgroup", "sh", "-euc", FIRST, "sh"]).arg(root());
+        nsenter.args(["setpriv", WITHHELD, "/sbin/init"]);
+        let server = Server::start(nsenter, &disk.beside(LOG))?;
+        server.wait_until(|| statat(&ready, READY, AtFlags::empty()).is_ok())?;
+        let first = server.first();
+        let namespaces = KINDS.iter().map(|(kind, _)| Held::of(first, kind)).collect::<Result<_, _>>()?;
+        let files = Files::below(Path::new(&format!("/proc/{first}/root")))?;
+        mkdirat(CWD, group.path().join("commands"), Mode::from_raw_mode(0o755)).trying("a group for commands")?;
+        let mut boot = Self { server, namespaces, files, group, took: Duration::ZERO, state: String::new() };
+        boot.state = boot.settle()?;
+        boot.took = begun.elapsed();
+        Ok(boot)
+    }
+
+    fn settle(&self) -> Result<String, Broken> {
+        let mut asking = self.command("timeout");
+        let output = asking.args(["60", "systemctl", "is-system-running", "--wait"]).output().trying("systemctl")?;
+        let state = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        if ["running", "degraded"].contains(&&*state) {
+            return Ok(state);
+        }
+        let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        Err(Broken::new(format!("the machine is {state:?} after a minute: {said}; its journal:\n{}", self.journal())))
+    }
+
+    /// What its units said of late.
+    pub(crate) fn journal(&self) -> String {
+        run(self.command("journalctl").args(["--no-pager", "--lines=200"])).unwrap_or_else(|error| error.to_string())
+    }
+
+    pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-ec", JOIN, "sh"]).arg(self.group.path().join("commands"));
+        let options = KINDS.iter().zip(&self.namespaces);
+        command.arg("nsenter").args(options.map(|((_, option), held)| format!("--{option}={}", held.path())));
+        command.args(["--", "setpriv", "--pdeathsig=KILL", WITHHELD]).arg(program);
+        command.env_clear().envs(ENVIRONMENT);
+        command
+    }
+
+    pub(crate) fn files(&self) -> &Files {
+        &self.files
+    }
+
+    pub(crate) fn took(&self) -> Duration {
+        self.took
+    }
+
+    pub(crate) fn state(&self) -> &str {
+        &self.state
+    }
+
+    /// Whether it has ended by itself, at the latest in a minute.
+    pub(crate) fn ends_by_itself(&self) -> bool {
+        self.server.ends_by_itself()
+    }
+}
+
+/// Mounts what every boot has anew, but for what belongs to namespaces that are not there yet. Returns its `/run`.
+fn furnish(root: &Path) -> Result<OwnedFd, Broken> {
+    let (dev, run) = (root.join("dev"), root.join("run"));
+    let memory = |at: &Path, flags, options| mount("tmpfs", at, "tmpfs", flags, options).trying(at.display());
+    memory(&dev, MountFlags::NOSUID | MountFlags::NOEXEC, c"mode=0755")?;
+    let held = openat(CWD, &dev, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).trying("/dev")?;
+    for name in ["net", "pts", "shm"] {
+        mkdirat(&held, name, Mode::from_raw_mode(0o755)).trying(name)?;
+    }
+    for (name, major, minor, mode) in NODES {
+        let mode = Mode::from_raw_mode(mode);
+        mknodat(&held, name, FileType::CharacterDevice, mode, makedev(major, minor)).trying(name)?;
+        // The mask of this process is not the machine's.
+        chmodat(&held, name, mode, AtFlags::empty()).trying(name)?;
+    }
+    for (name, target) in LINKS {
+        symlinkat(target, &held, name).trying(name)?;
+    }
+    let terminals = c"newinstance,ptmxmode=0666,mode=0620,gid=5";
+    mount("devpts", dev.join("pts"), "devpts", MountFlags::NOSUID | MountFlags::NOEXEC, terminals)
+        .trying("/dev/pts")?;
+    memory(&dev.join("shm"), MountFlags::NOSUID | MountFlags::NODEV, c"mode=1777")?;
+    memory(&run, MountFlags::NOSUID | MountFlags::NODEV, c"mode=0755")?;
+    openat(CWD, &run, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).trying("/run")
+}
