@@ -22,6 +22,9 @@ use host::Cmd;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+/// The longest file that is shown line by line.
+const SHOWN: usize = 20;
+
 /// What will be done to a machine, and what puts it back.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -147,11 +150,15 @@ impl Plan {
     /// What names exactly this plan, of all bytes of its steps and its rollback, as lower-case hex.
     pub fn sha256(&self) -> String {
         let bytes = serde_json::to_vec(self).expect("strings and numbers are JSON");
-        Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+        sha256(bytes)
     }
 }
 
-/// The plan as a runbook: what a person reads before it runs.
+fn sha256(bytes: impl AsRef<[u8]>) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The plan as a runbook: what a person reads before it runs. Of long files it names the bytes; as JSON it is told whole.
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         listed(f, "", &self.steps)?;
@@ -181,7 +188,10 @@ impl fmt::Display for Effect {
         match self {
             Self::Write { path, mode, text } => {
                 write!(f, "write {} {mode:04o}", path.display())?;
-                text.lines().try_for_each(|line| write!(f, "\n| {line}"))
+                match text.lines().count() {
+                    0..=SHOWN => text.lines().try_for_each(|line| write!(f, "\n| {line}")),
+                    lines => write!(f, ", {lines} lines of sha256 {}", sha256(text)),
+                }
             }
             Self::Remove { path } => write!(f, "remove {}", path.display()),
             Self::Run { expect, .. } => {

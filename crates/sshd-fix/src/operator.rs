@@ -14,6 +14,8 @@ use crate::units::main_process;
 
 /// More than any real tree of processes has, to end on one that cannot be.
 const DEEP: usize = 128;
+/// What serves a connection: the second since OpenSSH 9.8.
+const SERVERS: [&str; 2] = ["sshd", "sshd-session"];
 const TAILSCALED: &str = "tailscaled.service";
 
 /// How the operator got here.
@@ -139,13 +141,13 @@ fn process(host: &dyn Host, pid: &str) -> Result<Option<Process>, Failure> {
     parsed().map(Some).ok_or_else(|| unknown(&format!("/proc/{pid}/stat is not understood")))
 }
 
-/// Its program is called as those of OpenSSH: `sshd`, and since 9.8 `sshd-session`.
+/// Its program is one of OpenSSH's, which may have been replaced since it began.
 fn is_sshd(host: &dyn Host, pid: u32) -> Result<bool, Failure> {
     // Threads of the kernel have no program.
     let program = host.follow(format!("/proc/{pid}/exe").as_ref())?;
-    let name =
-        program.as_deref().and_then(|program| program.file_name()).map(|name| name.to_string_lossy().into_owned());
-    Ok(name.is_some_and(|name| name.starts_with("sshd")))
+    let program = program.as_deref().map(|program| program.to_string_lossy().into_owned()).unwrap_or_default();
+    let program = program.strip_suffix(" (deleted)").unwrap_or(&program);
+    Ok(SERVERS.contains(&program.rsplit('/').next().unwrap_or(program)))
 }
 
 fn unknown(why: &str) -> Failure {

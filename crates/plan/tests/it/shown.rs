@@ -25,6 +25,13 @@ fn a_plan_reads_as_a_runbook() {
 }
 
 #[test]
+fn a_long_file_is_named_by_its_bytes() {
+    let shown = |lines: usize| Effect::write("/etc/long", 0o600, "line\n".repeat(lines)).to_string();
+    assert_eq!(shown(20).lines().count(), 21);
+    assert_snapshot!(shown(21), @"write /etc/long 0600, 21 lines of sha256 ba8f71fa785a7b8c138175ab0235a71ca076b73b3623d37398ca2a6bc55d500d");
+}
+
+#[test]
 fn a_plan_is_read_again_as_it_was_written() {
     let json = serde_json::to_string(&sample()).unwrap();
     assert_snapshot!(json, @r#"{"steps":[{"name":"config","reason":"listen in one place","effect":{"do":"write","path":"/etc/server.conf","mode":420,"text":"a\nb\n"}},{"name":"valid","reason":"before it is used","effect":{"do":"run","argv":["/usr/sbin/server","--check"],"within_s":60,"expect":{"what":"lines","starting":["listen"],"exactly":["listen 10.0.0.1","listen 10.0.0.2"]}}},{"name":"restart","reason":"read it","effect":{"do":"run","argv":["systemctl","restart","server.service"],"within_s":60,"expect":{"what":"anything"}}}],"rollback":[{"name":"config","reason":"it was not there","effect":{"do":"remove","path":"/etc/server.conf"}},{"name":"restart","reason":"read it","effect":{"do":"run","argv":["systemctl","restart","server.service"],"within_s":60,"expect":{"what":"anything"}}}]}"#);
