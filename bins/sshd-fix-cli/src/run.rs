@@ -58,9 +58,7 @@ fn apply(args: &Apply, cx: &Context) -> Result<Exit, Failure> {
     let change = match decision {
         Decision::Change(change) => *change,
         nothing => {
-            if facts.leftovers == Ok(true) {
-                sshd_fix::tidy(&Local::new(), &announce)?;
-            }
+            sshd_fix::tidy(&Local::new(), &announce)?;
             cx.console.result(&Shown { facts: &facts, decision: &nothing })?;
             return Ok(Exit::Done);
         }

@@ -14,6 +14,7 @@ use outcome::Failure;
 use plan::{Broken, Step, restore};
 
 use crate::decide::{Change, RULES, disarm};
+use crate::facts::leftovers;
 use crate::journal::{self, Journal};
 use crate::operator::sockets;
 use crate::paths::{CONFIRMED, PENDING, REVERTED, STATE};
@@ -102,6 +103,7 @@ pub fn rollback(host: &dyn Host, announce: &dyn Fn(&Step)) -> Result<Journal, Fa
     put_back(host, &journal, announce)?;
     host.write_atomic(Path::new(REVERTED), journal.text().as_bytes(), 0o600)?;
     host.remove(Path::new(CONFIRMED))?;
+    tidy(host, announce)?;
     Ok(journal)
 }
 
@@ -135,12 +137,12 @@ pub fn boot(host: &dyn Host, announce: &dyn Fn(&Step)) -> Result<(), Failure> {
     if looked.success() { Ok(()) } else { Err(not_put_back(&looked.stderr_text())) }
 }
 
-/// Takes away what an earlier run that was ended too soon left; it does nothing by itself any more.
+/// Takes away what an earlier run that was ended too soon left, if it did; by itself it does nothing any more.
 ///
 /// # Errors
 /// When a step does not work.
 pub fn tidy(host: &dyn Host, announce: &dyn Fn(&Step)) -> Result<(), Failure> {
-    tidied(&restore(host, &disarm(), announce))
+    if leftovers(host)? { tidied(&restore(host, &disarm(), announce)) } else { Ok(()) }
 }
 
 fn tidied(restored: &Result<(), Vec<Broken>>) -> Result<(), Failure> {

@@ -19,7 +19,8 @@ use crate::config::{candidate_main, overriding};
 use crate::facts::{Facts, Kept, Sshd};
 use crate::journal::Journal;
 use crate::paths::{
-    BOOT_UNIT, CANDIDATE, DROP_IN, MAIN_CONFIG, PENDING, PROGRAM, REVERT_UNIT, RUNTIME, STATE, TIMER_UNIT, unit_drop_in,
+    BOOT_UNIT, BOOT_WANTED, CANDIDATE, DROP_IN, MAIN_CONFIG, PENDING, PROGRAM, REVERT_UNIT, RUNTIME, STATE, TIMER_UNIT,
+    TIMER_WANTED, unit_drop_in,
 };
 use crate::texts;
 use crate::units::Unit;
@@ -380,6 +381,13 @@ impl Wanted<'_> {
             step("drop-in-back", back(DROP_IN, self.sshd.drop_in.as_ref()), "as it was"),
             step("unit-drop-in-back", back(&unit_drop_in, self.sshd.unit_drop_in.as_ref()), "as it was"),
         ];
+        if !self.sshd.unit_drop_in_dir {
+            let dir = parent(&unit_drop_in);
+            // Whether it was made yet, and whether somebody else uses it by now.
+            let empty =
+                Effect::run(["find", parent(dir), "-maxdepth", "1", "-path", dir, "-type", "d", "-empty", "-delete"]);
+            steps.push(step("unit-drop-in-dir-back", empty, "as it was"));
+        }
         for socket in self.sshd.sockets.iter().filter(|socket| !is_out_of_the_way(socket)) {
             let name = socket.name.as_str();
             if !socket.is("masked") && !socket.is_unmaskable() {
@@ -433,20 +441,20 @@ fn is_out_of_the_way(socket: &Unit) -> bool {
     !socket.active && (socket.is("masked") || socket.is_unmaskable() && !socket.is("enabled"))
 }
 
-/// Takes away what would put back, once nothing has to.
+/// Takes away what would put back, once nothing has to. It may be ended at any step and begun again.
 pub(crate) fn disarm() -> Vec<Step> {
-    let disable = Effect::run(["systemctl", "disable", "sshd-fix-boot.service", "sshd-fix-revert.timer"]);
+    // A name that is a pattern may match no unit.
+    let stop = Effect::run(["systemctl", "stop", "sshd-fix-revert.time[r]"]);
     let done = "it is not needed any more";
-    vec![
+    let mut steps = vec![
         step("disarm", Effect::remove(PENDING), "from here on nothing comes back"),
-        step("disarm-stop", Effect::run(["systemctl", "stop", "sshd-fix-revert.timer"]), done),
-        step("disarm-disable", disable, done),
-        step("disarm-timer", Effect::remove(TIMER_UNIT), done),
-        step("disarm-revert", Effect::remove(REVERT_UNIT), done),
-        step("disarm-boot", Effect::remove(BOOT_UNIT), done),
-        step("disarm-program", Effect::run(["rm", "-rf", PROGRAM, CANDIDATE]), done),
-        step("disarm-read", Effect::run(["systemctl", "daemon-reload"]), "so that systemd forgets them"),
-    ]
+        step("disarm-stop", stop, done),
+    ];
+    let units = [TIMER_WANTED, BOOT_WANTED, TIMER_UNIT, REVERT_UNIT, BOOT_UNIT];
+    steps.extend(units.map(|unit| step("disarm-unit", Effect::remove(unit), done)));
+    steps.push(step("disarm-program", Effect::run(["rm", "-rf", PROGRAM, CANDIDATE]), done));
+    steps.push(step("disarm-read", Effect::run(["systemctl", "daemon-reload"]), "so that systemd forgets them"));
+    steps
 }
 
 fn touches_units(effect: &Effect) -> bool {

@@ -13,7 +13,9 @@ use tailnet::Tailnet;
 use crate::config::{self, Config};
 use crate::journal::{self, Journal};
 use crate::operator::{self, Operator};
-use crate::paths::{BOOT_UNIT, DROP_IN, PENDING, REVERT_UNIT, RUNTIME, TIMER_UNIT, unit_drop_in};
+use crate::paths::{
+    BOOT_UNIT, BOOT_WANTED, DROP_IN, PENDING, REVERT_UNIT, RUNTIME, TIMER_UNIT, TIMER_WANTED, unit_drop_in,
+};
 use crate::table::{self, Table};
 use crate::units::{self, Service, Unit};
 
@@ -60,6 +62,8 @@ pub struct Sshd {
     pub drop_in: Option<Kept>,
     /// The drop-in of its unit that is there already.
     pub unit_drop_in: Option<Kept>,
+    /// The directory that it is in is there already.
+    pub unit_drop_in_dir: bool,
 }
 
 /// A file as it is to be put back.
@@ -121,9 +125,16 @@ impl Facts {
 fn sshd(host: &dyn Host) -> Observed<Option<Sshd>> {
     let (service, sockets) = units::sshd(host)?;
     let Some(service) = service else { return Ok(None) };
-    let unit_drop_in = kept(host, &unit_drop_in(&service.unit.name))?;
-    let (config, effective) = (config::read(host)?, effective(host, &service)?);
-    Ok(Some(Sshd { config, effective, drop_in: kept(host, DROP_IN)?, unit_drop_in, service, sockets }))
+    let path = unit_drop_in(&service.unit.name);
+    Ok(Some(Sshd {
+        config: config::read(host)?,
+        effective: effective(host, &service)?,
+        drop_in: kept(host, DROP_IN)?,
+        unit_drop_in: kept(host, &path)?,
+        unit_drop_in_dir: host.stat(Path::new(&path).parent().unwrap_or(Path::new("/")))?.is_some(),
+        service,
+        sockets,
+    }))
 }
 
 /// `sshd -T` as the unit would start it.
@@ -177,9 +188,9 @@ fn kept(host: &dyn Host, path: &str) -> Observed<Option<Kept>> {
     Ok(Some(Kept { mode: stat.mode, text }))
 }
 
-fn leftovers(host: &dyn Host) -> Observed<bool> {
+pub(crate) fn leftovers(host: &dyn Host) -> Observed<bool> {
     let mut there = false;
-    for unit in [BOOT_UNIT, REVERT_UNIT, TIMER_UNIT] {
+    for unit in [BOOT_WANTED, TIMER_WANTED, BOOT_UNIT, REVERT_UNIT, TIMER_UNIT] {
         there |= host.stat(Path::new(unit))?.is_some();
     }
     Ok(there)

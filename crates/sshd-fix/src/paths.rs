@@ -29,6 +29,11 @@ pub const REVERT_UNIT: &str = "/etc/systemd/system/sshd-fix-revert.service";
 /// Starts it when nobody confirmed.
 pub const TIMER_UNIT: &str = "/etc/systemd/system/sshd-fix-revert.timer";
 
+/// What `systemctl enable` makes of them.
+pub const BOOT_WANTED: &str = "/etc/systemd/system/multi-user.target.wants/sshd-fix-boot.service";
+/// The same of the timer.
+pub const TIMER_WANTED: &str = "/etc/systemd/system/timers.target.wants/sshd-fix-revert.timer";
+
 /// The drop-in of the unit that starts sshd.
 pub fn unit_drop_in(service: &str) -> String {
     format!("/etc/systemd/system/{service}.d/99-tailscale-only.conf")

@@ -114,6 +114,9 @@ fn describe(host: &dyn Host, shown: &Shown) -> Result<Service, Failure> {
     let mut words = command.map(|(argv, _)| argv.split_whitespace()).into_iter().flatten();
     // A unit that is masked has no command.
     let program = words.next().unwrap_or("/usr/sbin/sshd").to_owned();
+    if !program.ends_with("/sshd") {
+        return Err(odd(format!("it starts {program} and not sshd")));
+    }
     let environment = environment(host, shown).map_err(&odd)?;
     let mut arguments = Vec::new();
     for word in words {

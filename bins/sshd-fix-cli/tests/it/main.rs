@@ -9,5 +9,10 @@
     reason = "the tests set up real machines, and fail where they cannot"
 )]
 
+mod arrivals;
+mod killed;
+mod layouts;
 mod locked;
+mod refused;
+mod reverted;
 mod scene;

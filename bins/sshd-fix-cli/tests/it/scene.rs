@@ -82,12 +82,30 @@ impl Scene {
         Ran::of(self.machine.command(PROGRAM).args(args))
     }
 
-    /// A command of the shell on it, by somebody who logs in from there.
-    pub(crate) fn ssh(&self, from: &Host, to: &str, command: &str) -> Ran {
+    /// Somebody who logs in from there; what they run there is to be added.
+    pub(crate) fn client(&self, from: &Host, to: &str) -> Command {
         let mut ssh = from.command("ssh");
         ssh.args(["-F", "none", "-o", "BatchMode=yes", "-o", "ConnectTimeout=5", "-o", "StrictHostKeyChecking=no"]);
         ssh.args(["-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR", "-i"]).arg(self.key.path().join("id"));
-        Ran::of(ssh.arg(format!("root@{to}")).arg(command))
+        ssh.arg(format!("root@{to}"));
+        ssh
+    }
+
+    /// A command of the shell on it, by somebody who logs in from there.
+    pub(crate) fn ssh(&self, from: &Host, to: &str, command: &str) -> Ran {
+        Ran::of(self.client(from, to).arg(command))
+    }
+
+    /// Lets root on the machine log in to it.
+    pub(crate) fn give_key(&self) {
+        self.machine.write("/root/id", fs::read(self.key.path().join("id")).unwrap()).unwrap();
+        self.machine.sh("chmod 600 /root/id").unwrap();
+    }
+
+    /// Locks it down and confirms.
+    pub(crate) fn lock_down(&self) {
+        self.run(&["apply", "--no-wait"]).done();
+        self.ssh(self.machine.tailnet(), TAILNET, "sshd-fix confirm").done();
     }
 
     pub(crate) fn wan_gets_in(&self) -> bool {

@@ -1,0 +1,99 @@
+//! The program is killed at every step it announces, and the machine is started anew.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+
+use crate::scene::{PROGRAM, Scene, TAILNET};
+
+/// Kills the program when it has announced that many steps. Returns whether it came so far.
+fn killed_at(command: &mut Command, step: usize) -> bool {
+    let mut program = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let announced = BufReader::new(program.stderr.take().unwrap()).lines().take(step).filter_map(Result::ok).count();
+    let came = announced == step;
+    if came {
+        program.kill().unwrap();
+    }
+    program.wait().unwrap();
+    came
+}
+
+/// What is left of the program's own units acts on nothing: the next run takes it away.
+fn state(scene: &Scene) -> String {
+    let state = scene.state();
+    state.lines().filter(|line| !line.contains("sshd-fix-")).map(|line| format!("{line}\n")).collect()
+}
+
+/// One way in works, the old one or the new one; which, and that everything else fits to it.
+fn check(scene: &Scene, before: &str, after: &str, step: usize) {
+    scene.wait();
+    let state = state(scene);
+    assert!(state == before || state == after, "killed at step {step}:\n{state}\n{}", scene.machine.journal());
+    assert!(scene.tailnet_gets_in(), "killed at step {step}");
+    assert_eq!(scene.wan_gets_in(), state == before, "killed at step {step}");
+}
+
+/// The same for every step of `apply`, each on what the one before left.
+fn applied(from: usize) {
+    let mut scene = Scene::new();
+    let before = state(&scene);
+    for step in (from..).step_by(2) {
+        let came = killed_at(scene.machine.command(PROGRAM).args(["apply", "--no-wait"]), step);
+        scene.machine.power_cut().unwrap();
+        check(&scene, &before, &before, step);
+        if !came {
+            assert!(step > 20, "only {step} steps");
+            return;
+        }
+    }
+}
+
+#[test]
+fn v01_killed_at_any_odd_step_of_apply() {
+    applied(1);
+}
+
+#[test]
+fn v01_killed_at_any_even_step_of_apply() {
+    applied(2);
+}
+
+#[test]
+fn v01_killed_at_any_step_of_rollback() {
+    let mut scene = Scene::new();
+    let before = state(&scene);
+    for step in 1.. {
+        scene.run(&["apply", "--no-wait"]).done();
+        let came = killed_at(scene.machine.command(PROGRAM).arg("rollback"), step);
+        scene.machine.power_cut().unwrap();
+        check(&scene, &before, &before, step);
+        if !came {
+            assert!(step > 10, "only {step} steps");
+            return;
+        }
+    }
+}
+
+#[test]
+fn v01_killed_at_any_step_of_confirm() {
+    let mut scene = Scene::new();
+    let (clean, before) = (scene.state(), state(&scene));
+    scene.lock_down();
+    let after = state(&scene);
+    scene.run(&["rollback"]).done();
+    for step in 1.. {
+        scene.run(&["apply", "--no-wait"]).done();
+        let mut ssh = scene.client(scene.machine.tailnet(), TAILNET);
+        let came = killed_at(ssh.arg("exec sshd-fix confirm"), step);
+        scene.machine.sh("pkill -KILL -x sshd-fix || true").unwrap();
+        scene.machine.power_cut().unwrap();
+        check(&scene, &before, &after, step);
+        if !came {
+            assert!(step > 5, "only {step} steps");
+            return;
+        }
+        if state(&scene) != before {
+            scene.run(&["rollback"]).done();
+        }
+        assert_eq!(scene.state(), clean, "after step {step}");
+    }
+}
