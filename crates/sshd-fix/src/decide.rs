@@ -140,7 +140,10 @@ impl Refusals {
             std::borrow::Cow::Borrowed(class) => class,
             std::borrow::Cow::Owned(_) => "unseen",
         };
-        self.add(class, failure.reason.clone(), failure.next.clone());
+        // What several facts are made of is missing in each.
+        if self.0.iter().all(|known| known.reason != failure.reason) {
+            self.add(class, failure.reason.clone(), failure.next.clone());
+        }
         None
     }
 

@@ -137,8 +137,30 @@ mod tests {
     fn listeners_and_connections_are_read_as_the_kernel_writes_them() {
         let host = host::Fake::new().file(TABLES[0], V4, 0o444, 0).file(TABLES[1], V6, 0o444, 0);
         let table = read(&host).unwrap();
-        assert_debug_snapshot!(table.listeners(&[22, 23].into()), @"");
-        assert_debug_snapshot!([table.connection(127), table.connection(129), table.connection(126)], @"");
+        assert_debug_snapshot!(table.listeners(&[22, 23].into()), @"
+        {
+            100.64.0.1:22,
+            [::]:22,
+            [fd7a:115c:a1e0::1]:23,
+        }
+        ");
+        assert_debug_snapshot!([table.connection(127), table.connection(129), table.connection(126)], @"
+        [
+            Some(
+                Connection {
+                    local: 100.64.0.1:22,
+                    peer: 100.64.0.2:50000,
+                },
+            ),
+            Some(
+                Connection {
+                    local: 100.64.0.1:22,
+                    peer: 100.64.0.2:50001,
+                },
+            ),
+            None,
+        ]
+        ");
     }
 
     #[test]
@@ -153,7 +175,23 @@ mod tests {
         };
         assert_debug_snapshot!(
             [check(Some(V4), None), check(None, Some(V6)), check(Some(""), None), check(Some(V4), Some("")), check(Some(&V4[..300]), None)],
-            @""
+            @r#"
+        [
+            None,
+            Some(
+                "the table of sockets cannot be read: there is no /proc/net/tcp",
+            ),
+            Some(
+                "the table of sockets cannot be read: /proc/net/tcp: ``",
+            ),
+            Some(
+                "the table of sockets cannot be read: /proc/net/tcp6: ``",
+            ),
+            Some(
+                "the table of sockets cannot be read: /proc/net/tcp: `   1: 01004064:0016 02004064:C350 01 00000000:00000000 02:000A7214 00000000 `",
+            ),
+        ]
+        "#
         );
     }
 }

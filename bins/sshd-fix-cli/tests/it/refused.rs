@@ -123,10 +123,11 @@ fn v01_a_check_that_fails_after_the_files_are_in_place_leaves_the_listener() {
     read-back: so that systemd knows it
     disarm: from here on nothing comes back
     disarm-stop: it is not needed any more
-    disarm-disable: it is not needed any more
-    disarm-timer: it is not needed any more
-    disarm-revert: it is not needed any more
-    disarm-boot: it is not needed any more
+    disarm-unit: it is not needed any more
+    disarm-unit: it is not needed any more
+    disarm-unit: it is not needed any more
+    disarm-unit: it is not needed any more
+    disarm-unit: it is not needed any more
     disarm-program: it is not needed any more
     disarm-read: so that systemd forgets them
     put-back: step `valid`: `/usr/sbin/sshd -t -D`: exit 255: it said nothing; everything is as it was

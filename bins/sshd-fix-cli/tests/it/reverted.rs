@@ -30,9 +30,9 @@ fn v02_a_reboot_puts_back_what_is_pending() {
         scene.run(&["apply", "--no-wait"]).done();
         assert!(!scene.wan_gets_in());
         if power_is_cut {
-            scene.machine.power_cut().unwrap()
+            scene.machine.power_cut().unwrap();
         } else {
-            scene.machine.reboot().unwrap()
+            scene.machine.reboot().unwrap();
         }
         scene.wait();
         assert_eq!(scene.state(), before);
