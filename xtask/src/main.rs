@@ -10,6 +10,8 @@ mod secrets;
 mod setup;
 mod smoke;
 mod snapshots;
+#[cfg(target_os = "linux")]
+mod testhost;
 mod tidy;
 mod workshop;
 
@@ -43,6 +45,9 @@ enum Task {
     Runner(programs::Passed),
     /// Start one in a temporary directory, have runner-smoke look at it, stop it
     Smoke,
+    /// Boot a machine of tests, Debian with systemd, and run a command or a shell on it; needs root
+    #[cfg(target_os = "linux")]
+    Testhost(testhost::Arguments),
     /// Take this repository's branch from commit to push
     Ship(programs::Passed),
     /// Have this repository's branch reviewed
@@ -69,6 +74,8 @@ impl Task {
             Self::Demo(arguments) => demo::run(&Workshop::open()?, arguments),
             Self::Runner(passed) => programs::runner(&Workshop::open()?, passed),
             Self::Smoke => smoke::run(&Workshop::open()?),
+            #[cfg(target_os = "linux")]
+            Self::Testhost(arguments) => testhost::run(arguments),
             Self::Ship(passed) => programs::run(&Workshop::open()?, "ship-cli", "ship", passed),
             Self::Review(passed) => programs::run(&Workshop::open()?, "review-auto", "review-auto", passed),
             Self::Finish(passed) => programs::run(&Workshop::open()?, "review-finish", "review-finish", passed),

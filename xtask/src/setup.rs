@@ -37,7 +37,7 @@ const FULL: [CargoTool; 4] = [
 const CLUSTERS: (&str, &str) = ("/etc/postgresql-common", "createcluster.conf");
 
 /// Real parts that come from Debian's packages: files of each, and how the packages are called.
-const PACKAGED: [Packaged; 9] = [
+const PACKAGED: [Packaged; 10] = [
     // A Secret Service, that the tests of the keyring start on a bus of their own.
     Packaged {
         purpose: "keyring",
@@ -66,6 +66,12 @@ const PACKAGED: [Packaged; 9] = [
     Packaged { purpose: "network", files: &["ip"], packages: &["iproute2"] },
     // A client of the S3 server that signs.
     Packaged { purpose: "http", files: &["curl"], packages: &["curl"] },
+    // What machines of tests are made by, and what shows that a package is Debian's.
+    Packaged {
+        purpose: "debian",
+        files: &["mmdebstrap", "/usr/share/keyrings/debian-archive-keyring.gpg"],
+        packages: &["mmdebstrap", "debian-archive-keyring"],
+    },
     // What the S3 server is installed by.
     Packaged { purpose: "pip", files: &["pip3"], packages: &["python3-pip"] },
 ];
@@ -104,6 +110,8 @@ pub(crate) fn run(workshop: &Workshop, arguments: &Arguments) -> Result<(), Fail
     if cfg!(target_os = "linux") {
         PACKAGED.iter().try_for_each(|parts| packaged(workshop, parts))?;
         seaweedfs(workshop)?;
+        #[cfg(target_os = "linux")]
+        debian()?;
     }
     if workshop.tool("cargo").args(["nextest", "--version"]).answer().is_none() {
         cargo_tool(workshop, &NEXTEST)?;
@@ -185,6 +193,20 @@ fn seaweedfs(workshop: &Workshop) -> Result<(), Failure> {
         format!("pip did not leave a working SeaweedFS {SEAWEEDFS} in {}", dir.display()),
         "see pip's message above; with PyPI in reach, run: cargo xtask setup",
     ))
+}
+
+/// What machines of tests boot. Only root boots any.
+#[cfg(target_os = "linux")]
+fn debian() -> Result<(), Failure> {
+    if real_parts::Tree::has_debian() || Local::new().uid() != 0 {
+        return Ok(());
+    }
+    println!("setup: making a Debian for machines of tests");
+    let made = real_parts::Tree::debian().map(drop);
+    made.map_err(|error| {
+        let next = "with Debian's packages in reach, run: cargo xtask setup";
+        Failure::infrastructure("debian-install", error.to_string(), next)
+    })
 }
 
 fn packaged(workshop: &Workshop, parts: &Packaged) -> Result<(), Failure> {

@@ -18,6 +18,7 @@ mod namespace;
 mod network;
 mod place;
 mod postgres;
+mod rights;
 mod s3;
 mod server;
 mod target;

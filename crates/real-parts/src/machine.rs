@@ -70,12 +70,12 @@ impl Machine {
         Ok(machine)
     }
 
-    /// Boots it again when it does not run: after [`Machine::poweroff`], or when it ended by itself.
+    /// Boots it. One that runs is cut off before.
     ///
     /// # Errors
     /// As [`Machine::boot`].
     pub fn start(&mut self) -> Result<(), Broken> {
-        self.power_off();
+        self.cut();
         self.network = Namespace::new()?;
         self.network.ips("link set dev lo up\n")?;
         self.wires.plug_wan(&self.network)?;
@@ -87,7 +87,7 @@ impl Machine {
     }
 
     /// Kills all that is left of a boot.
-    fn power_off(&mut self) {
+    fn cut(&mut self) {
         self.boot = None;
         self.wires.unplug();
     }
@@ -102,7 +102,8 @@ impl Machine {
         self.start()
     }
 
-    /// Ends it at once, as when its power is cut, and boots it from what was written.
+    /// Ends it at once, as when its power is cut, and boots it from what was written. Other than from a real disk,
+    /// nothing is lost that was written and not synchronized.
     ///
     /// # Errors
     /// As [`Machine::boot`].
@@ -121,12 +122,19 @@ impl Machine {
     fn shut_down(&mut self, how: &str) -> Result<(), Broken> {
         // The answer may come when nobody is left to take it.
         let _ = self.command("systemctl").arg(how).output().trying("systemctl")?;
-        let ended = self.boot.as_ref().is_none_or(Boot::ends_by_itself);
-        if ended {
-            self.power_off();
+        self.wait_until_off()
+    }
+
+    /// Waits until it has ended, for whatever reason it does.
+    ///
+    /// # Errors
+    /// When it runs on for a minute, with the journal.
+    pub fn wait_until_off(&mut self) -> Result<(), Broken> {
+        if self.boot.as_ref().is_none_or(Boot::ends_by_itself) {
+            self.cut();
             return Ok(());
         }
-        Err(Broken::new(format!("the machine did not {how} in a minute; its journal:\n{}", self.journal())))
+        Err(Broken::new(format!("the machine still ran after a minute; its journal:\n{}", self.journal())))
     }
 
     /// A program on it, as root in `/`, with an environment of its own, to which more can be added. Ending the child ends

@@ -3,7 +3,6 @@
 //! **Invariant:** the hosts reach each other and nothing else, whatever else goes on in the machine.
 
 use std::ffi::OsStr;
-use std::fs;
 use std::io::{self, Write as _};
 use std::net::Ipv4Addr;
 use std::process::Command;
@@ -13,9 +12,7 @@ use nix::sched::{CloneFlags, unshare};
 
 use crate::broken::{Broken, Trying as _, run};
 use crate::namespace::Held;
-
-/// What a network is made by, as the kernel numbers it.
-const RIGHTS: [(u32, &str); 2] = [(21, "CAP_SYS_ADMIN"), (12, "CAP_NET_ADMIN")];
+use crate::rights;
 
 /// Hosts that are connected by Ethernet.
 ///
@@ -136,20 +133,6 @@ impl Namespace {
     }
 }
 
-/// Names what is missing.
 fn refused(error: &str) -> Broken {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let lacking: Vec<&str> = RIGHTS.iter().filter(|(bit, _)| !has(&status, *bit)).map(|(_, name)| *name).collect();
-    let next = if lacking.is_empty() {
-        "it takes iproute2 (cargo xtask setup), and veth and bridge in the kernel".into()
-    } else {
-        format!("this process lacks {}: run it as root, in a container that was given them", lacking.join(" and "))
-    };
-    Broken::new(format!("no network for a test: {error}; {next}"))
-}
-
-/// Whether a capability is in force, by a process's status.
-fn has(status: &str, bit: u32) -> bool {
-    let mask = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask >> bit & 1 == 1)
+    rights::lacking("network", error, "it takes iproute2 (cargo xtask setup), and veth and bridge in the kernel")
 }

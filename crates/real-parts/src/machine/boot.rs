@@ -1,7 +1,7 @@
 //! One boot of a machine: its processes, from systemd on, with the namespaces and the control group they are in.
 //!
-//! **Invariant:** no device node of this machine is the booted one's, and nothing of the kernel that there is once for all
-//! can be written to by it.
+//! **Invariant:** no device node of this machine is the booted one's. What the kernel has once for both it can change on
+//! purpose alone: its root is root here too, and could mount it anew.
 
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;

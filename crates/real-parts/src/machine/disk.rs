@@ -9,6 +9,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns, unshare};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_bind, mount_change};
@@ -16,6 +17,7 @@ use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_bind, mount_
 use super::files::Files;
 use crate::broken::{Broken, Trying as _};
 use crate::namespace::{Held, path};
+use crate::rights;
 use crate::target::target_dir;
 use crate::tree::Tree;
 
@@ -82,7 +84,7 @@ pub(crate) fn root() -> PathBuf {
 }
 
 fn lay(tree: &Tree) -> Result<(Files, OwnedFd), Broken> {
-    unshare(CloneFlags::CLONE_NEWNS).trying("no machine for a test: make mounts of its own")?;
+    unshare(CloneFlags::CLONE_NEWNS).map_err(refused)?;
     mount_change("/", MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC).trying("part the mounts")?;
     mount("real-parts", base(), "tmpfs", MountFlags::empty(), c"mode=0700").trying("mount memory")?;
     for name in ["upper", "work", "root"] {
@@ -96,6 +98,10 @@ fn lay(tree: &Tree) -> Result<(Files, OwnedFd), Broken> {
     mount("real-parts", root(), "overlay", MountFlags::empty(), &*layers(tree)?).trying("lay an overlay")?;
     let memory = openat(CWD, base(), OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
     Ok((Files::below(&root())?, memory.trying("hold the memory")?))
+}
+
+fn refused(error: Errno) -> Broken {
+    rights::lacking("machine", &error.to_string(), "it takes namespaces for mounts in the kernel")
 }
 
 /// As the option of a mount has it, in which some characters part.
