@@ -14,9 +14,6 @@ pub(crate) const TAILNET: &str = "100.64.0.1";
 /// Where it is in the tree.
 pub(crate) const PROGRAM: &str = "/opt/ai-ops-runner/bin/sshd-fix";
 
-pub(crate) const TAILSCALE: &str =
-    r#"{"BackendState":"Running","TailscaleIPs":["100.64.0.1","fd7a:115c:a1e0::1"],"Self":{"Online":true}}"#;
-
 pub(crate) struct Scene {
     pub(crate) machine: Machine,
     key: TempDir,
@@ -68,11 +65,7 @@ impl Scene {
             .unwrap()
             .file("/root/.ssh/authorized_keys", public)
             .unwrap()
-            .file("/var/lib/tailscale-stub/status.json", TAILSCALE)
-            .unwrap()
-            .file("/usr/bin/tailscale", "#!/bin/sh\nexec cat /var/lib/tailscale-stub/status.json\n")
-            .unwrap()
-            .prepared("chmod 755 /usr/bin/tailscale; chmod 700 /root/.ssh; ln -sf /opt/ai-ops-runner/bin/sshd-fix /usr/local/bin/")
+            .prepared("chmod 700 /root/.ssh; ln -sf /opt/ai-ops-runner/bin/sshd-fix /usr/local/bin/")
             .unwrap();
         Self { machine: change(builder).boot().unwrap(), key }
     }
