@@ -262,7 +262,9 @@ fn this_machine_is_as_it_was() {
 /// The control groups of a process's machines.
 fn groups(of: impl Fn(&str) -> bool) -> Vec<String> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
-    let hierarchy = mounts.lines().find(|line| line.contains(" - cgroup2 ")).unwrap().split(' ').nth(4).unwrap();
+    let mut places =
+        mounts.lines().filter(|line| line.contains(" - cgroup2 ")).map(|line| line.split(' ').nth(4).unwrap());
+    let hierarchy = places.find(|place| fs::exists(format!("{place}/cgroup.procs")).unwrap()).unwrap();
     let names = fs::read_dir(hierarchy).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     names
         .filter(|name| name.strip_prefix("real-parts-").is_some_and(|rest| of(rest.split('-').next().unwrap())))
