@@ -3,9 +3,9 @@
 //! A machine is a boot from a disk. The disk outlasts the boot; everything else is new with the next one.
 
 mod boot;
+mod builder;
 mod disk;
 mod files;
-mod first;
 mod group;
 mod wires;
 
@@ -16,9 +16,9 @@ use std::process::Command;
 use std::time::Duration;
 
 use boot::Boot;
+pub use builder::Builder;
 use disk::Disk;
 pub(crate) use files::Files;
-pub use first::Builder;
 use wires::Wires;
 
 use crate::broken::{Broken, Trying as _, run};
@@ -64,7 +64,7 @@ impl Machine {
         Builder::of(tree)
     }
 
-    fn first(disk: Disk, tailnet: bool) -> Result<Self, Broken> {
+    fn on(disk: Disk, tailnet: bool) -> Result<Self, Broken> {
         let mut machine = Self { boot: None, network: Namespace::new()?, disk, wires: Wires::new()?, tailnet };
         machine.start()?;
         Ok(machine)
@@ -138,7 +138,8 @@ impl Machine {
     }
 
     /// A program on it, as root in `/`, with an environment of its own, to which more can be added. Ending the child ends
-    /// the program. Where the machine does not run, the child fails.
+    /// the program soon. The child's exit code is the program's, or as a shell has it when a signal ended that. Where the
+    /// machine does not run, the child fails.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let off = || Command::new("false");
         self.boot.as_ref().map_or_else(off, |boot| boot.command(program))

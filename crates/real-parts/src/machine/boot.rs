@@ -24,6 +24,12 @@ use crate::server::Server;
 const FIRST: &str = include_str!("first.sh");
 /// Puts itself into a group, then becomes what follows.
 const JOIN: &str = "echo 0 >\"$1/cgroup.procs\"; shift; exec \"$@\"";
+/// The same, but waits for what follows.
+const ACCOMPANY: &str = "echo 0 >\"$1/cgroup.procs\"; shift; \"$@\"; exit";
+/// Ends a program when whoever accompanies it has ended, and waits for it. Else that would be left to the first process
+/// of this machine, which need not do it soon, and until then no machine with it is gone.
+const WATCH: [&str; 2] = ["setpriv", "--pdeathsig=ALRM"];
+const WATCHED: [&str; 4] = ["timeout", "--foreground", "--signal=KILL", "0"];
 
 /// As a login of root has it.
 const ENVIRONMENT: [(&str, &str); 3] = [("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), ("HOME", "/root"), ("LC_ALL", "C")];
@@ -31,9 +37,9 @@ const ENVIRONMENT: [(&str, &str); 3] = [("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"
 /// By what the clock, the kernel and its log could be changed, which are this machine's.
 const WITHHELD: &str = "--bounding-set=-sys_time,-sys_module,-sys_rawio,-syslog";
 
-/// Namespaces in the order in which `nsenter` has them, as `/proc` calls them and as options.
-const KINDS: [(&str, &str); 6] =
-    [("mnt", "mount"), ("uts", "uts"), ("ipc", "ipc"), ("net", "net"), ("pid", "pid"), ("cgroup", "cgroup")];
+/// Namespaces as `/proc` calls them and as options of `nsenter`, but for that of process ids.
+const KINDS: [(&str, &str); 5] =
+    [("mnt", "mount"), ("uts", "uts"), ("ipc", "ipc"), ("net", "net"), ("cgroup", "cgroup")];
 
 /// Where systemd listens once it is there, below `/run`.
 const READY: &str = "systemd/private";
@@ -64,6 +70,7 @@ pub(crate) struct Boot {
     // Dropped before the group that its processes are in.
     server: Server,
     namespaces: Vec<Held>,
+    processes: Held,
     files: Files,
     group: Group,
     took: Duration,
@@ -79,19 +86,14 @@ impl Boot {
         let begun = Instant::now();
         let group = Group::new()?;
         let (mounts, ready) = disk.booting(furnish)?;
-        let mut nsenter = Command::new("setpriv");
-        nsenter.args(["--pdeathsig=KILL", "nsenter", &format!("--mount={}", mounts.path())]);
-        nsenter.args([&format!("--net={}", network.path()), "--", "unshare", "--uts", "--ipc", "--pid", "--fork"]);
-        nsenter.args(["--kill-child=KILL", "sh", "-ec", JOIN, "sh"]).arg(group.path());
-        nsenter.args(["unshare", "--cgroup", "sh", "-euc", FIRST, "sh"]).arg(root());
-        nsenter.args(["setpriv", WITHHELD, "/sbin/init"]);
-        let server = Server::start(nsenter, &disk.beside(LOG))?;
+        let server = Server::start(contained(&mounts, network, &group), &disk.beside(LOG))?;
         server.wait_until(|| statat(&ready, READY, AtFlags::empty()).is_ok())?;
         let first = server.first();
         let namespaces = KINDS.iter().map(|(kind, _)| Held::of(first, kind)).collect::<Result<_, _>>()?;
+        let processes = Held::of(first, "pid")?;
         let files = Files::below(Path::new(&format!("/proc/{first}/root")))?;
         mkdirat(CWD, group.path().join("commands"), Mode::from_raw_mode(0o755)).trying("a group for commands")?;
-        let mut boot = Self { server, namespaces, files, group, took: Duration::ZERO, state: String::new() };
+        let mut boot = Self { server, namespaces, processes, files, group, took: Duration::ZERO, state: String::new() };
         boot.state = boot.settle()?;
         boot.took = begun.elapsed();
         Ok(boot)
@@ -115,7 +117,9 @@ impl Boot {
 
     pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new("/bin/sh");
-        command.args(["-ec", JOIN, "sh"]).arg(self.group.path().join("commands"));
+        command.args(["-ec", ACCOMPANY, "sh"]).arg(self.group.path().join("commands")).args(WATCH);
+        // Its children are the machine's.
+        command.args(["nsenter", &format!("--pid={}", self.processes.path()), "--no-fork", "--"]).args(WATCHED);
         let options = KINDS.iter().zip(&self.namespaces);
         command.arg("nsenter").args(options.map(|((_, option), held)| format!("--{option}={}", held.path())));
         command.args(["--", "setpriv", "--pdeathsig=KILL", WITHHELD]).arg(program);
@@ -139,6 +143,18 @@ impl Boot {
     pub(crate) fn ends_by_itself(&self) -> bool {
         self.server.ends_by_itself()
     }
+}
+
+/// systemd in namespaces of its own, but for those that are there. It dies with who starts it.
+fn contained(mounts: &Held, network: &Namespace, group: &Group) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig=KILL", "nsenter", &format!("--mount={}", mounts.path())]);
+    command.args([&format!("--net={}", network.path()), "--", "unshare", "--uts", "--ipc", "--pid", "--fork"]);
+    // The process that stays outside is not in the group: one with others below it may have none of its own.
+    command.args(["--kill-child=KILL", "sh", "-ec", JOIN, "sh"]).arg(group.path());
+    command.args(["unshare", "--cgroup", "sh", "-euc", FIRST, "sh"]).arg(root());
+    command.args(["setpriv", WITHHELD, "/sbin/init"]);
+    command
 }
 
 /// Mounts what every boot has anew, but for what belongs to namespaces that are not there yet. Returns its `/run`.

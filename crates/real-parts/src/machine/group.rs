@@ -62,8 +62,10 @@ impl Drop for Group {
 fn top() -> Result<PathBuf, Broken> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").trying("/proc/self/mountinfo")?;
     let is_it = |line: &&str| line.split_once(" - ").is_some_and(|(_, rest)| rest.starts_with("cgroup2 "));
-    let mounted = mounts.lines().find(is_it).and_then(|line| line.split(' ').nth(4));
-    mounted.map(PathBuf::from).ok_or_else(|| Broken::new("no machine for a test: cgroup2 is not mounted"))
+    let mut places = mounts.lines().filter(is_it).filter_map(|line| line.split(' ').nth(4)).map(PathBuf::from);
+    // Another file system may be mounted over it.
+    let top = places.find(|place| place.join("cgroup.procs").exists());
+    top.ok_or_else(|| Broken::new("no machine for a test: cgroup2 is not mounted"))
 }
 
 /// What a killed process left has no processes, or soon will not.

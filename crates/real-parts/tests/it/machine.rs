@@ -3,6 +3,7 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::{self, Command, Stdio};
+use std::time::{Duration, Instant};
 use std::{env, fs};
 
 use insta::assert_snapshot;
@@ -114,9 +115,9 @@ fn the_tailnet_comes_and_goes() {
 #[test]
 fn its_firewall_is_a_real_one() {
     let mut machine = booted();
-    machine.sh("ufw allow in on tailscale0 && ufw --force enable").unwrap();
+    machine.sh("ufw default reject incoming && ufw allow in on tailscale0 && ufw --force enable").unwrap();
     machine.reboot().unwrap();
-    assert_snapshot!(greeting(machine.wan(), "203.0.113.1", "22"), @"TimeoutError");
+    assert_snapshot!(greeting(machine.wan(), "203.0.113.1", "22"), @"ConnectionRefusedError");
     assert_eq!(greeting(machine.tailnet(), "100.64.0.1", "22"), "SSH-");
 }
 
@@ -167,7 +168,17 @@ fn ending_the_child_ends_the_program_on_the_machine() {
     while runs().is_empty() {}
     child.kill().unwrap();
     assert_eq!(child.wait().unwrap().signal(), Some(9));
-    assert_eq!(runs(), "");
+    while !runs().is_empty() {}
+    let started = Instant::now();
+    drop(machine);
+    assert!(started.elapsed() < Duration::from_secs(1), "nobody waits for what has ended");
+}
+
+#[test]
+fn a_signal_that_ends_a_program_is_seen() {
+    let machine = booted();
+    let status = machine.command("sh").args(["-c", "kill -TERM $$"]).status().unwrap();
+    assert_eq!(status.code(), Some(128 + 15));
 }
 
 #[test]
@@ -251,7 +262,9 @@ fn this_machine_is_as_it_was() {
 /// The control groups of a process's machines.
 fn groups(of: impl Fn(&str) -> bool) -> Vec<String> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
-    let hierarchy = mounts.lines().find(|line| line.contains(" - cgroup2 ")).unwrap().split(' ').nth(4).unwrap();
+    let mut places =
+        mounts.lines().filter(|line| line.contains(" - cgroup2 ")).map(|line| line.split(' ').nth(4).unwrap());
+    let hierarchy = places.find(|place| fs::exists(format!("{place}/cgroup.procs")).unwrap()).unwrap();
     let names = fs::read_dir(hierarchy).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     names
         .filter(|name| name.strip_prefix("real-parts-").is_some_and(|rest| of(rest.split('-').next().unwrap())))

@@ -82,6 +82,6 @@ impl Builder {
     /// # Errors
     /// As [`Machine::boot`].
     pub fn boot(self) -> Result<Machine, Broken> {
-        Machine::first(self.disk, self.tailnet)
+        Machine::on(self.disk, self.tailnet)
     }
 }
