@@ -381,6 +381,7 @@ impl Wanted<'_> {
     fn files_back(&self) -> Vec<Step> {
         let unit_drop_in = unit_drop_in(&self.sshd.service.unit.name);
         let mut steps = vec![
+            strays(),
             step("drop-in-back", back(DROP_IN, self.sshd.drop_in.as_ref()), "as it was"),
             step("unit-drop-in-back", back(&unit_drop_in, self.sshd.unit_drop_in.as_ref()), "as it was"),
         ];
@@ -435,6 +436,14 @@ fn back(path: &str, kept: Option<&Kept>) -> Effect {
     kept.map_or_else(|| Effect::remove(path), |kept| Effect::write(path, kept.mode, kept.text.clone()))
 }
 
+/// Beside a file that is written lies a new one until it takes its name; a kill leaves it there.
+fn strays() -> Step {
+    let find = ["find", "/etc/ssh", "/etc/systemd/system", "-maxdepth", "2", "-type", "f"];
+    let named = ["(", "-name", "99-tailscale-only.conf.new-*", "-o", "-name", "sshd-fix-*.new-*", ")", "-delete"];
+    let strays = Effect::run(find.into_iter().chain(named));
+    step("strays", strays, "of a write that was cut off")
+}
+
 fn parent(path: &str) -> &str {
     path.rsplit_once('/').map_or("/", |(parent, _)| parent)
 }
@@ -452,6 +461,7 @@ pub(crate) fn disarm() -> Vec<Step> {
     let mut steps = vec![
         step("disarm", Effect::remove(PENDING), "from here on nothing comes back"),
         step("disarm-stop", stop, done),
+        strays(),
     ];
     let units = [TIMER_WANTED, BOOT_WANTED, TIMER_UNIT, REVERT_UNIT, BOOT_UNIT];
     steps.extend(units.map(|unit| step("disarm-unit", Effect::remove(unit), done)));

@@ -48,6 +48,21 @@ fn applied(from: usize) {
 }
 
 #[test]
+fn a_write_that_was_cut_off_leaves_nothing() {
+    let scene = Scene::new();
+    let before = scene.state();
+    scene.run(&["apply", "--no-wait"]).done();
+    let strays =
+        ["/etc/ssh/sshd_config.d/99-tailscale-only.conf", "/etc/systemd/system/ssh.service.d/99-tailscale-only.conf"];
+    for stray in strays {
+        scene.machine.write(&format!("{stray}.new-12-0a1b2c3d"), "cut").unwrap();
+    }
+    scene.machine.write("/etc/systemd/system/sshd-fix-boot.service.new-12-0a1b2c3d", "cut").unwrap();
+    scene.run(&["rollback"]).done();
+    assert_eq!(scene.state(), before);
+}
+
+#[test]
 fn v01_killed_at_any_odd_step_of_apply() {
     applied(1);
 }

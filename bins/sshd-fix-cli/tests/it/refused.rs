@@ -116,6 +116,7 @@ fn v01_a_check_that_fails_after_the_files_are_in_place_leaves_the_listener() {
     unit-drop-in: at a boot the address comes up after sshd, which would give up for good
     read: so that systemd knows it
     valid: the same again, of what is in use from here on
+    strays: of a write that was cut off
     drop-in-back: as it was
     unit-drop-in-back: as it was
     unit-drop-in-dir-back: as it was
@@ -123,6 +124,7 @@ fn v01_a_check_that_fails_after_the_files_are_in_place_leaves_the_listener() {
     read-back: so that systemd knows it
     disarm: from here on nothing comes back
     disarm-stop: it is not needed any more
+    strays: of a write that was cut off
     disarm-unit: it is not needed any more
     disarm-unit: it is not needed any more
     disarm-unit: it is not needed any more
