@@ -73,6 +73,8 @@ const STEPS: [Step; 12] = [
     Step { name: "documentation", run: documentation },
     Step { name: "demo", run: |workshop| task(workshop, &["demo", "ship"]) },
     Step { name: "demo of the runner", run: |workshop| task(workshop, &["demo", "runner"]) },
+    #[cfg(target_os = "linux")]
+    Step { name: "demo of the host", run: |workshop| task(workshop, &["demo", "host"]) },
     Step { name: "smoke", run: |workshop| task(workshop, &["smoke"]) },
 ];
 

@@ -1,5 +1,7 @@
 //! `cargo xtask demo`: what this project does, in a temporary directory, without key, network or anything to set up.
 
+#[cfg(target_os = "linux")]
+mod host;
 mod runner;
 mod ship;
 
@@ -29,6 +31,9 @@ enum Subject {
     Ship,
     /// A job in its sandbox, and jobs that try to get out
     Runner,
+    /// A machine with a public sshd: found, locked down, confirmed; and once not confirmed
+    #[cfg(target_os = "linux")]
+    Host,
 }
 
 /// Runs one demo.
@@ -42,6 +47,8 @@ pub(crate) fn run(workshop: &Workshop, arguments: &Arguments) -> Result<(), Fail
     let outcome = match arguments.subject {
         Subject::Ship => ship::run(workshop, dir.path()),
         Subject::Runner => runner::run(workshop, dir.path()),
+        #[cfg(target_os = "linux")]
+        Subject::Host => host::run(workshop, dir.path()),
     };
     if arguments.keep {
         println!("kept in {}", dir.keep().display());

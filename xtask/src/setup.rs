@@ -131,6 +131,17 @@ pub(crate) fn bubblewrap(workshop: &Workshop) -> Result<(), Failure> {
     packaged(workshop, &BUBBLEWRAP)
 }
 
+/// Installs what machines are made and reached by, and makes the one that is booted.
+///
+/// # Errors
+/// As [`run`].
+#[cfg(target_os = "linux")]
+pub(crate) fn machines(workshop: &Workshop) -> Result<(), Failure> {
+    let needed = ["debian", "network", "ssh"];
+    PACKAGED.iter().filter(|parts| needed.contains(&parts.purpose)).try_for_each(|parts| packaged(workshop, parts))?;
+    debian()
+}
+
 fn present(workshop: &Workshop, program: &str, next: &str) -> Result<(), Failure> {
     match workshop.tool(program).args(["--version"]).answer() {
         Some(_) => Ok(()),
