@@ -2,7 +2,7 @@
 //!
 //! `cargo xtask setup` installs their programs. A [`Postgres`] or [`S3`] can be killed with everything it was doing and
 //! started again on what it had written by then: what the real world does and a stand-in never would. A [`Network`]
-//! has hosts for programs that are to meet as machines do.
+//! has hosts for programs that are to meet as machines do, and an [`Sshd`] lets the user of the tests in.
 //!
 //! **Invariant:** no process of a server outlives its value, nor the process that started it, however that ends.
 //! **Invariant:** nobody but the user of the tests and the server's own reaches its files and its socket.
@@ -18,6 +18,7 @@ mod place;
 mod postgres;
 mod s3;
 mod server;
+mod sshd;
 mod target;
 mod template;
 
@@ -25,3 +26,4 @@ pub use broken::Broken;
 pub use network::{Host, Network};
 pub use postgres::{Builder, Postgres};
 pub use s3::S3;
+pub use sshd::Sshd;

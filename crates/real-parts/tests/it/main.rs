@@ -7,3 +7,4 @@ mod left;
 mod network;
 mod postgres;
 mod s3;
+mod sshd;
