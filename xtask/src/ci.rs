@@ -61,7 +61,7 @@ struct Step {
     run: fn(&Workshop) -> Result<(), Failure>,
 }
 
-const STEPS: [Step; 12] = [
+const STEPS: &[Step] = &[
     Step { name: "setup", run: |workshop| setup::run(workshop, &setup::Arguments { full: false }) },
     Step { name: "format", run: format },
     Step { name: "tidy", run: tidy::run },

@@ -1,7 +1,7 @@
 //! The only way to touch a machine: run a command, read, write atomically.
 //!
-//! Programs take a [`&dyn Host`](Host): [`Local`] is this machine, [`Fake`] is a stateful stand-in that refuses what
-//! it does not know.
+//! Programs take a [`&dyn Host`](Host): [`Local`] is this machine, [`Ssh`] is another one, [`Fake`] is a stateful
+//! stand-in that refuses what it does not know.
 //!
 //! **Invariant:** a command is an argument vector, never a shell string, and its environment is cleared except for
 //! what the [`Cmd`] names.
@@ -15,12 +15,14 @@ mod cmd;
 mod config;
 mod fake;
 mod local;
+mod ssh;
 
 pub use base_dir::{cache_dir, config_dir, data_dir, state_dir};
 pub use cmd::{Cmd, Output, SECRETS, Status, Stream};
 pub use config::trusted;
 pub use fake::Fake;
 pub use local::{Cancel, Local};
+pub use ssh::{BadTarget, Login, Ssh, SshTarget};
 
 use std::ffi::OsString;
 use std::io;
@@ -29,7 +31,8 @@ use std::time::SystemTime;
 
 use outcome::Failure;
 
-/// A machine as programs see it.
+/// A machine as programs see it. Whatever is asked of another one can also fail with [`HostError::Unreachable`] or
+/// [`HostError::HostKey`].
 pub trait Host: Send + Sync {
     /// Runs `cmd` to its end, its time-out or a cancel.
     ///
@@ -136,6 +139,25 @@ pub enum HostError {
         /// The operating system's reason.
         source: io::Error,
     },
+    /// An [`Ssh`] machine was not reached, or the way to it was lost: whether a command that was begun there came to its
+    /// end is not known.
+    #[error("{target}: {reason}")]
+    Unreachable {
+        /// The account and the machine.
+        target: String,
+        /// What ssh or the login says.
+        reason: String,
+    },
+    /// An [`Ssh`] machine has not the key that is known of it, or none is known. It was told nothing.
+    #[error("{target}: {reason}")]
+    HostKey {
+        /// The account and the machine.
+        target: String,
+        /// Another key, or no known one.
+        reason: String,
+        /// The call that shows the keys it has.
+        scan: String,
+    },
     /// A [`Fake`] was asked something nobody scripted.
     #[error("the fake host does not know `{asked}`")]
     Unscripted {
@@ -186,6 +208,20 @@ impl From<HostError> for Failure {
             HostError::Io { .. } => {
                 Self::not_ready("io", reason, "check that the path exists and its permissions, then try again")
             }
+            HostError::Unreachable { target, .. } => Self::infrastructure(
+                "unreachable",
+                reason,
+                format!("see that `ssh -o BatchMode=yes {target} true` ends well, then try again"),
+            ),
+            HostError::HostKey { scan, .. } => Self::not_ready(
+                "host-key",
+                reason,
+                format!(
+                    "get its fingerprint by another way (at its console: `ssh-keygen -lf \
+                     /etc/ssh/ssh_host_ed25519_key.pub`) and compare it with that of `{scan} | ssh-keygen -lf -`; only \
+                     if they are the same, put the scanned line into ~/.ssh/known_hosts, in the place of an old one"
+                ),
+            ),
             HostError::Unscripted { .. } => Self::bug("unscripted", reason, "script the fake host"),
         }
     }

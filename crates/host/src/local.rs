@@ -16,12 +16,15 @@ use std::time::{Duration, Instant, SystemTime};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 
 use crate::cmd::OnLine;
+use crate::ssh::Frames;
 use crate::{Cmd, Host, HostError, Kind, Output, Stat, Status, Stream};
 
 /// How long a process group has between TERM and KILL.
-const GRACE: Duration = Duration::from_secs(2);
+pub(crate) const GRACE: Duration = Duration::from_secs(2);
 /// How long to wait for streams that something outside the group still holds open.
 const DRAIN: Duration = Duration::from_secs(1);
+/// How long a far end that was told to stop has to say that it did.
+const LET_GO: Duration = Duration::from_secs(GRACE.as_secs() + 2);
 /// How often a running command looks whether it was cancelled.
 const TICK: Duration = Duration::from_millis(50);
 /// The longest piece of a line that is handed to a line callback, in bytes.
@@ -66,10 +69,10 @@ impl Local {
     pub fn cancelled_by(cancel: Cancel) -> Self {
         Self { cancel }
     }
-}
 
-impl Host for Local {
-    fn run(&self, cmd: &Cmd) -> Result<Output, HostError> {
+    /// Runs a command, or the client that runs one elsewhere: then of what the client writes the output is what is
+    /// within `far`, and its stdin stays open until the command is over, since its end tells the far end to stop.
+    pub(crate) fn run_for(&self, cmd: &Cmd, far: Option<&Frames>) -> Result<Output, HostError> {
         let start = Instant::now();
         if self.cancel.is_cancelled() {
             return Ok(Output {
@@ -81,7 +84,13 @@ impl Host for Local {
             });
         }
         let child = spawn(cmd)?;
-        watch(child, cmd, &self.cancel, start).map_err(HostError::io(&cmd.program))
+        watch(child, cmd, &self.cancel, start, far).map_err(HostError::io(&cmd.program))
+    }
+}
+
+impl Host for Local {
+    fn run(&self, cmd: &Cmd) -> Result<Output, HostError> {
+        self.run_for(cmd, None)
     }
 
     fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, HostError> {
@@ -160,7 +169,7 @@ fn sorted(mut names: Vec<OsString>) -> Vec<OsString> {
     names
 }
 
-fn absent_is_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+pub(crate) fn absent_is_none<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),
         Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
@@ -194,24 +203,41 @@ fn spawn(cmd: &Cmd) -> Result<Child, HostError> {
     })
 }
 
-fn watch(mut child: Child, cmd: &Cmd, cancel: &Cancel, start: Instant) -> io::Result<Output> {
-    let stdout = child.stdout.take().map(|pipe| Tail::collect(pipe, cmd, Stream::Stdout));
-    let stderr = child.stderr.take().map(|pipe| Tail::collect(pipe, cmd, Stream::Stderr));
+fn watch(mut child: Child, cmd: &Cmd, cancel: &Cancel, start: Instant, far: Option<&Frames>) -> io::Result<Output> {
+    let stdout = child.stdout.take().map(|pipe| Tail::collect(within(far, Stream::Stdout, pipe), cmd, Stream::Stdout));
+    let stderr = child.stderr.take().map(|pipe| Tail::collect(within(far, Stream::Stderr, pipe), cmd, Stream::Stderr));
+    let (open, closed) = mpsc::channel::<()>();
+    let open = far.map(|_| open);
     if let Some(mut pipe) = child.stdin.take() {
         let bytes = cmd.stdin.clone();
-        // A command that does not read its stdin closes it: that is its choice, not an error here.
-        thread::spawn(move || drop(pipe.write_all(&bytes)));
+        thread::spawn(move || {
+            // A command that does not read its stdin closes it: that is its choice, not an error here.
+            let _ = pipe.write_all(&bytes);
+            let _ = closed.recv();
+        });
     }
     let group = Group::of(&child);
     let ended = group.watch_leader();
-    let cut_short = wait(&ended, start, cmd.timeout, cancel);
-    group.end(&ended, cut_short.is_some());
+    let is_over = || far.is_some_and(Frames::are_over);
+    let cut_short = wait(&ended, start, cmd.timeout, cancel, is_over);
+    drop(open);
+    match far {
+        None => group.end(&ended, cut_short.is_some()),
+        Some(far) => group.let_go(&ended, far, cut_short.is_some()),
+    }
     let status = child.wait()?;
     let elapsed = start.elapsed();
     let (stdout, stdout_cut) = stdout.map_or((vec![], false), Tail::take);
     let (stderr, stderr_cut) = stderr.map_or((vec![], false), Tail::take);
     let status = cut_short.unwrap_or_else(|| ended_as(status));
     Ok(Output { status, stdout, stderr, cut: stdout_cut || stderr_cut, elapsed })
+}
+
+fn within(far: Option<&Frames>, stream: Stream, pipe: impl Read + Send + 'static) -> Box<dyn Read + Send> {
+    match far {
+        Some(far) => far.within(stream, Box::new(pipe)),
+        None => Box::new(pipe),
+    }
 }
 
 fn ended_as(status: ExitStatus) -> Status {
@@ -221,12 +247,19 @@ fn ended_as(status: ExitStatus) -> Status {
     }
 }
 
-/// Waits for the leader's end. Returns why the wait was cut short, if it was.
-fn wait(ended: &Receiver<()>, start: Instant, timeout: Duration, cancel: &Cancel) -> Option<Status> {
+/// Waits for the leader's end, or until all is over. Returns why the wait was cut short, if it was.
+fn wait(
+    ended: &Receiver<()>,
+    start: Instant,
+    timeout: Duration,
+    cancel: &Cancel,
+    is_over: impl Fn() -> bool,
+) -> Option<Status> {
     loop {
         let left = timeout.saturating_sub(start.elapsed());
         match ended.recv_timeout(left.min(TICK)) {
             Ok(()) | Err(RecvTimeoutError::Disconnected) => return None,
+            Err(RecvTimeoutError::Timeout) if is_over() => return None,
             Err(RecvTimeoutError::Timeout) if cancel.is_cancelled() => return Some(Status::Cancelled),
             Err(RecvTimeoutError::Timeout) if start.elapsed() >= timeout => return Some(Status::TimedOut),
             Err(RecvTimeoutError::Timeout) => {}
@@ -265,6 +298,17 @@ impl Group {
             let _ = ended.recv_timeout(GRACE);
         }
         self.signal(Signal::KILL);
+    }
+
+    /// Ends a client whose stdin was closed, once the far end had its time to stop what runs there. What a client that
+    /// ended by itself leaves behind is the way that the next one shares.
+    fn let_go(self, ended: &Receiver<()>, far: &Frames, cut_short: bool) {
+        if cut_short && far.has_begun() {
+            wait(ended, Instant::now(), LET_GO, &Cancel::default(), || far.are_over());
+        }
+        if matches!(ended.recv_timeout(DRAIN), Err(RecvTimeoutError::Timeout)) {
+            self.end(ended, true);
+        }
     }
 
     fn signal(self, signal: Signal) {

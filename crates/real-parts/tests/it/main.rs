@@ -8,3 +8,4 @@ mod machine;
 mod network;
 mod postgres;
 mod s3;
+mod sshd;

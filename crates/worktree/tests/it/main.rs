@@ -13,5 +13,6 @@ mod mirror;
 mod proof;
 mod races;
 mod remote;
+#[cfg(target_os = "linux")]
 mod ssh;
 mod timer;
