@@ -24,6 +24,6 @@ pub mod ss;
 pub use baseline::{BadBaseline, Baseline};
 pub use judge::{Reach, Rules, Tailnet, Verdict, is_of_a_tailnet};
 pub use policy::{BadPolicy, Policy};
-pub use report::{Finding, Gap, Observed, Report, Sight, audit};
+pub use report::{Finding, Gap, Observed, Report, Sight, audit, one_line};
 pub use rows::Row;
 pub use socket::{Identity, Namespace, Owner, Owners, Program, Protocol, Socket};

@@ -11,8 +11,8 @@ use schemars::generate::SchemaSettings;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::judge::{Fine, Reach, Rules, Verdict};
-use crate::nat::Rule;
+use crate::judge::{Fine, Reach, Rules, Verdict, is_of_a_tailnet};
+use crate::nat::{Forward, Rule};
 use crate::rows::Row;
 use crate::socket::{Namespace, Owner, Owners, Socket};
 use crate::{netstat, ss};
@@ -128,6 +128,19 @@ impl Observed {
     #[must_use]
     pub fn netstat(text: &str) -> Option<Self> {
         Self::told(netstat::parse(text), text, Sight::Places)
+    }
+
+    /// Whether it makes a difference what belongs to the tailnet: something is at such an address, or at one interface.
+    #[must_use]
+    pub fn may_be_of_a_tailnet(&self) -> bool {
+        let by_interface = |interface: &Option<String>| interface.as_deref().is_some_and(|name| name != "lo");
+        self.sockets.iter().any(|socket| is_of_a_tailnet(socket.address) || by_interface(&socket.interface))
+            || self.rules.iter().any(|rule| match rule {
+                Rule::Forward(Forward { address, interface, .. }) => {
+                    address.is_some_and(|net| is_of_a_tailnet(net.addr())) || by_interface(interface)
+                }
+                Rule::Unread(_) => false,
+            })
     }
 
     fn told(rows: Vec<Row>, text: &str, sight: Sight) -> Option<Self> {
@@ -247,8 +260,9 @@ impl Report {
     /// The first lines: how it stands, and what could not be told.
     pub fn summary(&self) -> String {
         let Counts { all, loopback, inside, tailnet, allowed } = self.sockets;
+        let s = if all == 1 { "" } else { "s" };
         let sockets = format!(
-            "{all} sockets: {loopback} on loopback, {inside} inside, {tailnet} of the tailnet, {allowed} allowed"
+            "{all} socket{s}: {loopback} on loopback, {inside} inside, {tailnet} of the tailnet, {allowed} allowed"
         );
         let stands = match self.violations() {
             0 => format!("OK: {sockets}"),
@@ -311,7 +325,9 @@ impl fmt::Display for Report {
     }
 }
 
-fn one_line(text: &str) -> String {
+/// The text on one line: what ends a line, what a terminal obeys and what hides is escaped.
+#[must_use]
+pub fn one_line(text: &str) -> String {
     printable(text).replace('\n', "\\u{a}").replace('\t', "\\u{9}")
 }
 
@@ -409,6 +425,18 @@ mod tests {
         public-listener: tcp [::]:22: it is reached from anywhere; next: bind it to 127.0.0.1, or allow it in port_audit.toml
         row-unread: line 4: tcp4 x: the row was not understood; next: look at it by hand, or run port-audit on that machine
         ");
+    }
+
+    #[test]
+    fn the_tailnet_matters_where_something_is_at_its_addresses_or_at_an_interface() {
+        let row = |place: &str| seen(&format!("LISTEN 0 1 {place}:1 *:*")).may_be_of_a_tailnet();
+        assert!(row("100.64.0.1") && row("[::ffff:100.64.0.1]") && row("[fd7a:115c:a1e0::1]") && row("*%tailscale0"));
+        assert!(!row("0.0.0.0") && !row("[::1]") && !row("100.128.0.1") && !row("*%lo"));
+        let rule = |rule: &str| {
+            let rules = nat::iptables(&format!("*nat\n-A PREROUTING {rule} -j REDIRECT\n")).rules;
+            Observed { rules, ..Observed::default() }.may_be_of_a_tailnet()
+        };
+        assert!(rule("-d 100.64.0.1") && rule("-i tailscale0") && !rule("-p tcp") && !rule("-d 10.0.0.1"));
     }
 
     #[test]

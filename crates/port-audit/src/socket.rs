@@ -136,6 +136,8 @@ impl fmt::Display for Socket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ", self.protocol.as_str())?;
         match self.address {
+            // Frames have no such address.
+            _ if self.protocol == Protocol::Packet => f.write_str("*")?,
             IpAddr::V4(address) => write!(f, "{address}")?,
             IpAddr::V6(address) => write!(f, "[{address}]")?,
         }
