@@ -19,6 +19,7 @@ use crate::{programs, setup};
 const WAN: &str = "203.0.113.1";
 const TAILNET: &str = "100.64.0.1";
 const PROGRAMS: [&str; 2] = ["port-audit", "sshd-fix"];
+const BIN: &str = "/usr/local/bin";
 /// Longer than the time that the demo gives itself to confirm, and never does.
 const BACK_WITHIN: Duration = Duration::from_secs(60);
 
@@ -42,7 +43,7 @@ pub(super) fn run(workshop: &Workshop, dir: &Path) -> Result<(), Failure> {
 fn booted(workshop: &Workshop, key: &str) -> Result<Machine, Broken> {
     let builder = Machine::builder(&Tree::debian()?)?.file("/root/.ssh/authorized_keys", key)?;
     let builder = PROGRAMS.iter().try_fold(builder, |builder, name| {
-        builder.program(&programs::built(workshop, name), &format!("/usr/local/bin/{name}"))
+        builder.program(&programs::built(workshop, name), &format!("{BIN}/{name}"))
     })?;
     // As on many a rented machine: what it does is to be seen in the plan.
     builder
@@ -85,7 +86,7 @@ impl Demo<'_> {
     /// Runs a program on the machine.
     fn on_it(&self, words: &[&str], code: i32) -> Result<(), Failure> {
         println!("$ {}", words.join(" "));
-        let mut command = self.machine.command(words[0]);
+        let mut command = self.machine.command(format!("{BIN}/{}", words[0]));
         expect(command.args(&words[1..]), code)
     }
 
