@@ -2,6 +2,8 @@
 //!
 //! It asserts nothing: a table for people, or JSON lines for programs. A goal stands beside each ratio that has one.
 
+#[cfg(target_os = "linux")]
+mod host;
 mod pair;
 mod run;
 mod scene;
@@ -34,6 +36,13 @@ enum Subject {
     /// The runner as a service: submits, starts, throughput, memory, a long queue, a long log; on SQLite and PostgreSQL
     #[cfg(target_os = "linux")]
     Service(service::Arguments),
+    /// The port audit against `ss`, with 5, 500 and 5,000 listeners; needs root
+    #[cfg(target_os = "linux")]
+    Host(Measuring),
+    /// What `host` measures, in namespaces of its own
+    #[cfg(target_os = "linux")]
+    #[command(hide = true)]
+    HostWithin(host::Within),
     /// Runs a program and prints what it and its children took: the peak in KiB, processors in microseconds
     #[command(hide = true)]
     Peak {
@@ -67,6 +76,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         Subject::Worktree(arguments) => worktree::run(&Workshop::open()?, arguments),
         #[cfg(target_os = "linux")]
         Subject::Service(arguments) => service::run(&Workshop::open()?, arguments),
+        #[cfg(target_os = "linux")]
+        Subject::Host(measuring) => host::run(&Workshop::open()?, measuring),
+        #[cfg(target_os = "linux")]
+        Subject::HostWithin(arguments) => host::within(arguments),
     }
 }
 
@@ -81,14 +94,23 @@ impl Measuring {
     /// # Errors
     /// Refused when a pair could not be measured.
     fn show(&self, pairs: &[Pair]) -> Result<(), Failure> {
-        let measured = pairs.iter().map(|pair| table::Row::of(pair, pair.measure(Duration::from_secs(self.seconds))));
-        let rows: Vec<table::Row> = measured
+        self.show_rows(&self.rows(pairs))
+    }
+
+    /// Measures `pairs`.
+    fn rows<'a>(&self, pairs: impl IntoIterator<Item = &'a Pair>) -> Vec<table::Row> {
+        let pairs = pairs.into_iter();
+        let measured = pairs.map(|pair| table::Row::of(pair, pair.measure(Duration::from_secs(self.seconds))));
+        measured
             .inspect(|row| if self.json { println!("{}", row.json()) } else { eprintln!("measured {}", row.name) })
-            .collect();
+            .collect()
+    }
+
+    fn show_rows(&self, rows: &[table::Row]) -> Result<(), Failure> {
         if !self.json {
-            print!("{}", table::show(&rows));
+            print!("{}", table::show(rows));
         }
-        judged(&rows)
+        judged(rows)
     }
 }
 
