@@ -8,5 +8,7 @@
 
 #[cfg(target_os = "linux")]
 mod audits;
+#[cfg(target_os = "linux")]
+mod booted;
 mod terminal;
 mod text;
