@@ -34,7 +34,7 @@ fn audit(machine: &Machine, args: &[&str]) -> String {
         let (inside, behind) = after.split_once(')').unwrap_or((after, ""));
         let is_pid = !inside.is_empty() && inside.bytes().all(|byte| byte.is_ascii_digit()) && inside != "1";
         shown.push_str(before);
-        shown.push_str(&if is_pid { "(…)".to_owned() } else { format!("({inside})") });
+        shown.extend(["(", if is_pid { "…" } else { inside }, ")"]);
         rest = behind;
     }
     shown + rest
