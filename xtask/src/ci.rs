@@ -18,7 +18,7 @@ use crate::{secrets, setup, snapshots, tidy};
 const REPORT: &str = "nextest/ci/junit.xml";
 
 /// What the mutation tests cover: the code whose mistakes would let something through.
-const MUTATED: [&str; 25] = [
+const MUTATED: [&str; 31] = [
     "crates/allowlist/src/admit*",
     "crates/allowlist/src/bind*",
     "crates/allowlist/src/git_url*",
@@ -28,6 +28,8 @@ const MUTATED: [&str; 25] = [
     "crates/job-store/src/limits*",
     "crates/job/src/conclude*",
     "crates/job/src/life*",
+    "crates/plan/src/apply*",
+    "crates/plan/src/lint*",
     "crates/port-audit/src/judge*",
     "crates/port-audit/src/nat*",
     "crates/port-audit/src/policy*",
@@ -42,6 +44,10 @@ const MUTATED: [&str; 25] = [
     "crates/runner/src/desk*",
     "crates/runner/src/site*",
     "crates/sandbox/src/evidence*",
+    "crates/sshd-fix/src/act*",
+    "crates/sshd-fix/src/config*",
+    "crates/sshd-fix/src/confirm*",
+    "crates/sshd-fix/src/decide*",
     "crates/verdict/src/gate/**",
     "crates/worktree/src/verify*",
 ];

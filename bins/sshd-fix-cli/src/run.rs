@@ -1,6 +1,7 @@
 //! What the program does.
 
 use std::fmt;
+use std::sync::Arc;
 
 use cli::Context;
 use host::Local;
@@ -14,8 +15,9 @@ use crate::lock::Lock;
 
 pub(crate) fn run(args: Args, cx: &Context) -> Result<Exit, Failure> {
     let announce = |step: &Step| cx.console.note(&format!("{}: {}", step.name, step.reason));
-    // What was begun is ended: Ctrl-C in the middle of it would leave it to the timer.
+    // What was begun is ended: Ctrl-C or a lost connection in the middle of it would leave it to the timer.
     let host = Local::new();
+    outlive_the_connection()?;
     match args.act {
         Act::Plan(time) => show(&time, cx)?,
         Act::Apply(apply) => return self::apply(&apply, cx),
@@ -35,6 +37,11 @@ pub(crate) fn run(args: Args, cx: &Context) -> Result<Exit, Failure> {
         Act::Boot => sshd_fix::boot(&host, &announce)?,
     }
     Ok(Exit::Done)
+}
+
+fn outlive_the_connection() -> Result<(), Failure> {
+    let heard = signal_hook::flag::register(signal_hook::consts::SIGHUP, Arc::default());
+    heard.map(drop).map_err(|error| Failure::bug("signals", error.to_string(), "report this with the command you ran"))
 }
 
 fn observe(host: &Local) -> Result<Facts, Failure> {

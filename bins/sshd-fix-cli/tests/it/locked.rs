@@ -3,6 +3,16 @@ use insta::assert_snapshot;
 use crate::scene::{Scene, TAILNET};
 
 #[test]
+fn help() {
+    let help = |words: &[&str]| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_sshd-fix")).args(words).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_snapshot!(help(&["--help"]));
+    assert_snapshot!(help(&["apply", "--help"]));
+}
+
+#[test]
 fn sshd_is_locked_down_and_confirmed_over_the_tailnet() {
     let scene = Scene::new();
     assert!(scene.wan_gets_in() && scene.tailnet_gets_in());
@@ -35,6 +45,16 @@ fn words(pending: &str) -> (&str, u32, &str) {
     let (before, rest) = pending.split_once(" in ").unwrap();
     let (left, after) = rest.split_once(" s ").unwrap();
     (before, left.parse().unwrap(), after)
+}
+
+/// As when the connection breaks off that it was begun over.
+#[test]
+fn whoever_hangs_up_does_not_stop_it() {
+    let scene = Scene::new();
+    let mut apply = scene.machine.command(crate::scene::PROGRAM).args(["apply", "--no-wait"]).spawn().unwrap();
+    scene.machine.sh("until pkill -HUP -x sshd-fix; do sleep 0.01; done").unwrap();
+    assert!(apply.wait().unwrap().success());
+    assert!(!scene.wan_gets_in() && scene.tailnet_gets_in());
 }
 
 #[test]
