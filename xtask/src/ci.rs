@@ -18,7 +18,7 @@ use crate::{secrets, setup, snapshots, tidy};
 const REPORT: &str = "nextest/ci/junit.xml";
 
 /// What the mutation tests cover: the code whose mistakes would let something through.
-const MUTATED: [&str; 31] = [
+const MUTATED: [&str; 33] = [
     "crates/allowlist/src/admit*",
     "crates/allowlist/src/bind*",
     "crates/allowlist/src/git_url*",
@@ -48,6 +48,8 @@ const MUTATED: [&str; 31] = [
     "crates/sshd-fix/src/config*",
     "crates/sshd-fix/src/confirm*",
     "crates/sshd-fix/src/decide*",
+    "crates/sshd-fix/src/refusals*",
+    "crates/sshd-fix/src/rules*",
     "crates/verdict/src/gate/**",
     "crates/worktree/src/verify*",
 ];

@@ -13,11 +13,12 @@ use host::{Cmd, Host};
 use outcome::Failure;
 use plan::{Broken, Step, restore};
 
-use crate::decide::{Change, RULES, disarm};
 use crate::facts::leftovers;
 use crate::journal::{self, Journal};
 use crate::operator::sockets;
 use crate::paths::{CONFIRMED, PENDING, REVERTED, STATE};
+use crate::rules::RULES;
+use crate::steps::{Change, disarm};
 use crate::table;
 use crate::units::main_process;
 

@@ -9,10 +9,10 @@ use plan::{Step, restore};
 use serde::Deserialize;
 
 use crate::act::is_in_place;
-use crate::decide::disarm;
 use crate::journal::{self, Journal};
 use crate::operator::{Operator, began, operator};
 use crate::paths::{CONFIRMED, PENDING};
+use crate::steps::disarm;
 use crate::table;
 use crate::units::main_process;
 

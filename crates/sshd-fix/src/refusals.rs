@@ -1,0 +1,111 @@
+//! Every reason that there is against a change.
+
+use std::borrow::Cow;
+use std::net::Ipv4Addr;
+
+use jiff::SignedDuration;
+use outcome::{Exit, Failure, Refusal};
+use tailnet::Tailnet;
+
+use crate::config::overriding;
+use crate::facts::{Facts, Sshd};
+
+/// A key that stops being good sooner would lock the operator out.
+const KEY_LASTS: SignedDuration = SignedDuration::from_hours(24);
+
+/// All reasons, not the first.
+#[derive(Default)]
+pub(crate) struct Refusals(Vec<Refusal>);
+
+impl Refusals {
+    pub(crate) fn add(&mut self, class: &'static str, reason: impl Into<String>, next: impl Into<String>) {
+        self.0.push(Refusal { class, reason: reason.into(), next: next.into() });
+    }
+
+    pub(crate) fn seen<'a, T>(&mut self, observed: &'a Result<T, Failure>) -> Option<&'a T> {
+        let failure = match observed {
+            Ok(seen) => return Some(seen),
+            Err(failure) => failure,
+        };
+        let class = match &failure.class {
+            Cow::Borrowed(class) => class,
+            Cow::Owned(_) => "unseen",
+        };
+        // What several facts are made of is missing in each.
+        if self.0.iter().all(|known| known.reason != failure.reason) {
+            self.add(class, failure.reason.clone(), failure.next.clone());
+        }
+        None
+    }
+
+    /// The machine's address in a tailnet that will still be there tomorrow, and its interface.
+    pub(crate) fn tailnet<'a>(&mut self, tailnet: Option<&Tailnet>, facts: &'a Facts) -> Option<(Ipv4Addr, &'a str)> {
+        let next = "run: tailscale up, see that it says Running, then plan again";
+        let Some(tailnet) = tailnet else {
+            self.add(
+                "no-tailscale",
+                "there is no tailscale on this host",
+                "install Tailscale and log in, then plan again",
+            );
+            return None;
+        };
+        if !tailnet.is_running() {
+            self.add("tailscale-down", format!("Tailscale is {} and not Running", tailnet.state), next);
+        }
+        if tailnet.is_expired_at(facts.now + KEY_LASTS) {
+            let when = tailnet.key_expiry.map_or_else(|| "is over".to_owned(), |expiry| format!("ends at {expiry}"));
+            let reason = format!("the machine's key in the tailnet {when}: nobody would get in after that");
+            self.add(
+                "key-expires",
+                reason,
+                "renew it by: tailscale up --force-reauth, or have it never expire, then plan again",
+            );
+        }
+        let Some(address) = tailnet.v4() else {
+            self.add("no-address", "the machine has no IPv4 address in the tailnet", next);
+            return None;
+        };
+        let interface = facts.interface_of(address);
+        if interface.is_none() && facts.interfaces.is_ok() {
+            let reason = format!("no interface has {address}, the address of the tailnet");
+            self.add(
+                "address-missing",
+                reason,
+                "have Tailscale run with its interface (not in userspace mode), then plan again",
+            );
+        }
+        Some((address, interface?))
+    }
+
+    pub(crate) fn sshd(&mut self, sshd: &Sshd, address: Ipv4Addr) {
+        if let Err(why) = &sshd.effective {
+            self.add(
+                "sshd-config-invalid",
+                format!("sshd would not start as it is: {why}"),
+                "mend what it says, then plan again",
+            );
+        }
+        let overriding = overriding(&sshd.service.arguments);
+        if !overriding.is_empty() {
+            let reason = format!(
+                "{} starts sshd with `{}`, which no file can change",
+                sshd.service.unit.name,
+                overriding.join(" ")
+            );
+            self.add("sshd-opts", reason, "take it out of /etc/default/ssh (or /etc/sysconfig/sshd), then plan again");
+        }
+        self.0.extend(sshd.config.conflicts(address));
+    }
+
+    pub(crate) fn or<T>(self, decision: T) -> Result<T, Failure> {
+        let Some(first) = self.0.first() else { return Ok(decision) };
+        let text = |refusal: &Refusal| format!("{}: {}\n  next: {}", refusal.class, refusal.reason, refusal.next);
+        let reason = match self.0.as_slice() {
+            [only] => only.reason.clone(),
+            all => all.iter().fold(format!("{} reasons", all.len()), |reasons, one| reasons + "\n" + &text(one)),
+        };
+        let class = if self.0.len() == 1 { first.class } else { "sshd-not-changed" };
+        let next = if self.0.len() == 1 { first.next.clone() } else { "mend each of them, then plan again".into() };
+        Err(Failure { exit: Exit::Refused, class: class.into(), reason, next, refusals: self.0 })
+    }
+}
