@@ -185,8 +185,8 @@ pub(crate) fn is_in_place(host: &dyn Host, journal: &Journal) -> Result<bool, Fa
     let table = table::read(host)?;
     let wanted = SocketAddr::V4(journal.wanted);
     let Some(server) = main_process(host, &journal.service)? else { return Ok(false) };
-    let held = sockets(host, server)?;
-    Ok(table.listeners(&journal.ports()) == [wanted].into() && held.iter().any(|inode| table.listens(*inode, wanted)))
+    let held = table.held(&sockets(host, server)?);
+    Ok(table.listeners(&journal.ports()) == [wanted].into() && held.contains(&wanted))
 }
 
 /// Whether it comes true in time.

@@ -43,18 +43,19 @@ struct Line<'a> {
     arguments: Vec<&'a str>,
 }
 
+/// A comment has a keyword that is none.
 fn lines(text: &str) -> impl Iterator<Item = Line<'_>> {
-    text.lines().zip(1..).filter_map(|(line, number)| {
+    text.lines().zip(1..).map(|(line, number)| {
         let line = line.trim();
-        if line.is_empty() || line.starts_with('#') {
-            return None;
-        }
-        let (keyword, rest) = line.split_once(|c: char| c.is_whitespace() || c == '=').unwrap_or((line, ""));
-        let rest = rest.trim_start_matches(|c: char| c.is_whitespace() || c == '=');
-        let arguments =
-            rest.split_whitespace().map(|word| word.trim_matches('"')).take_while(|word| !word.starts_with('#'));
-        Some(Line { number, keyword: keyword.to_ascii_lowercase(), arguments: arguments.collect() })
+        let (keyword, rest) = line.split_once(separates).unwrap_or((line, ""));
+        let words = rest.trim_start_matches(separates).split_whitespace().map(|word| word.trim_matches('"'));
+        let arguments = words.take_while(|word| !word.starts_with('#')).collect();
+        Line { number, keyword: keyword.to_ascii_lowercase(), arguments }
     })
+}
+
+fn separates(c: char) -> bool {
+    c.is_whitespace() || c == '='
 }
 
 /// Reads `sshd_config` and what it includes.

@@ -4,8 +4,9 @@
 //! tailnet's address and nowhere else, and before the way back is armed.
 //! **Invariant:** whatever was not seen refuses.
 
+use std::collections::BTreeSet;
 use std::fmt;
-use std::net::SocketAddrV4;
+use std::net::{SocketAddr, SocketAddrV4};
 use std::time::Duration;
 
 use outcome::Failure;
@@ -66,15 +67,12 @@ pub fn plan(facts: &Facts, within: Duration) -> Result<Decision, Failure> {
     let address = refusals.seen(&facts.tailnet).and_then(|tailnet| refusals.tailnet(tailnet.as_ref(), facts));
     let (Some(Some(sshd)), Some((address, interface))) = (sshd, address) else { return refusals.or(Decision::NoSshd) };
     refusals.sshd(sshd, address);
+    let listeners = facts.listeners(sshd).unwrap_or_default();
+    let before: BTreeSet<SocketAddr> = listeners.intersection(&sshd.held).copied().collect();
+    refusals.others(listeners.difference(&before));
     let port = sshd.config.ports().into_iter().next().unwrap_or(22);
-    let wanted = Wanted {
-        at: SocketAddrV4::new(address, port),
-        interface,
-        sshd,
-        before: facts.listeners(sshd).unwrap_or_default(),
-        within,
-        program: &facts.program,
-    };
+    let wanted =
+        Wanted { at: SocketAddrV4::new(address, port), interface, sshd, before, within, program: &facts.program };
     refusals.or(if wanted.is_there() {
         Decision::Right(wanted.at)
     } else {

@@ -54,6 +54,8 @@ pub struct Sshd {
     pub service: Service,
     /// The sockets that start it.
     pub sockets: Vec<Unit>,
+    /// Where it listens now, or systemd for whatever it starts.
+    pub held: BTreeSet<SocketAddr>,
     /// Its files.
     pub config: Config,
     /// Where it would listen if it were started now, as it says itself; why it would not start at all.
@@ -81,7 +83,7 @@ pub struct Kept {
 /// `program` is the running program's own path.
 pub fn observe(host: &dyn Host, program: &Path) -> Facts {
     let table = table::read(host);
-    let sshd = sshd(host);
+    let sshd = table.clone().and_then(|table| sshd(host, &table));
     let ports = match &sshd {
         Ok(Some(sshd)) => sshd.ports(),
         _ => [22].into(),
@@ -122,11 +124,17 @@ impl Facts {
     }
 }
 
-fn sshd(host: &dyn Host) -> Observed<Option<Sshd>> {
+fn sshd(host: &dyn Host, table: &Table) -> Observed<Option<Sshd>> {
     let (service, sockets) = units::sshd(host)?;
     let Some(service) = service else { return Ok(None) };
     let path = unit_drop_in(&service.unit.name);
+    let systemd = sockets.iter().any(|socket| socket.active).then_some(1);
+    let mut held = BTreeSet::new();
+    for process in service.pid.into_iter().chain(systemd) {
+        held.extend(table.held(&operator::sockets(host, process)?));
+    }
     Ok(Some(Sshd {
+        held,
         config: config::read(host)?,
         effective: effective(host, &service)?,
         drop_in: kept(host, DROP_IN)?,

@@ -1,7 +1,7 @@
 //! Every reason that there is against a change.
 
 use std::borrow::Cow;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 use jiff::SignedDuration;
 use outcome::{Exit, Failure, Refusal};
@@ -95,6 +95,18 @@ impl Refusals {
             self.add("sshd-opts", reason, "take it out of /etc/default/ssh (or /etc/sysconfig/sshd), then plan again");
         }
         self.0.extend(sshd.config.conflicts(address));
+    }
+
+    /// Somebody else at the ports of sshd would be taken for it.
+    pub(crate) fn others<'a>(&mut self, listeners: impl Iterator<Item = &'a SocketAddr>) {
+        for at in listeners {
+            let reason = format!("somebody else listens at {at}, a port of sshd");
+            self.add(
+                "port-taken",
+                reason,
+                "find out who by: port-audit, and have it listen elsewhere, then plan again",
+            );
+        }
     }
 
     pub(crate) fn or<T>(self, decision: T) -> Result<T, Failure> {

@@ -40,9 +40,10 @@ impl Table {
         listening.map(|socket| socket.local).collect()
     }
 
-    /// Whether that socket listens there.
-    pub(crate) fn listens(&self, inode: u64, at: SocketAddr) -> bool {
-        self.0.iter().any(|socket| socket.inode == inode && socket.state == LISTEN && socket.local == at)
+    /// Where these sockets listen.
+    pub(crate) fn held(&self, inodes: &[u64]) -> BTreeSet<SocketAddr> {
+        let listening = self.0.iter().filter(|socket| socket.state == LISTEN && inodes.contains(&socket.inode));
+        listening.map(|socket| socket.local).collect()
     }
 
     /// The connection that a socket is an end of.

@@ -97,6 +97,22 @@ fn every_reason_is_told() {
 }
 
 #[test]
+fn files_are_included_as_deep_as_sshd_does() {
+    let nested = |depth: usize| {
+        let machine = (1..=depth).fold(Machine::debian(false), |machine, at| {
+            let next = if at == depth { String::new() } else { format!("Include /etc/ssh/nested{}\n", at + 1) };
+            machine.with(&format!("/etc/ssh/nested{at}"), &next)
+        });
+        let main = "Include /etc/ssh/sshd_config.d/*.conf\nInclude /etc/ssh/nested1\n";
+        of(&machine.with("/etc/ssh/sshd_config", main), |_| ())
+    };
+    assert!(nested(16).starts_with("1. runtime-dir"), "{}", nested(16));
+    assert_snapshot!(nested(17), @"sshd-config: /etc/ssh/nested17 is included too deep");
+    let endless = Machine::debian(false).with("/etc/ssh/sshd_config", "Include sshd_config\n");
+    assert_snapshot!(of(&endless, |_| ()), @"sshd-config: /etc/ssh/sshd_config is included too deep");
+}
+
+#[test]
 fn a_key_has_to_last_for_a_day() {
     let lasting = |hours: i64| {
         told(|facts| {
@@ -118,6 +134,13 @@ fn what_is_of_no_use_to_sshd_is_no_tailnet() {
             tailnet.addresses.retain(std::net::IpAddr::is_ipv6);
         }
     }), @"no-address: the machine has no IPv4 address in the tailnet");
+}
+
+#[test]
+fn somebody_else_at_a_port_of_sshd_is_named() {
+    let machine = Machine::debian(false);
+    machine.stranger(Some("203.0.113.9:22"));
+    assert_snapshot!(of(&machine, |_| ()), @"port-taken: somebody else listens at 203.0.113.9:22, a port of sshd");
 }
 
 #[test]

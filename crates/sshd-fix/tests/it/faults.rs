@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use insta::assert_snapshot;
 use proptest::prelude::*;
 use sshd_fix::paths::PENDING;
 use sshd_fix::{Decision, Facts, apply, observe, plan};
@@ -102,6 +103,128 @@ fn v01_a_way_back_that_fails_is_gone_again() {
             }
         }
     }
+}
+
+fn change(machine: &Machine) -> sshd_fix::Change {
+    let Decision::Change(change) = decide(machine) else { panic!("nothing to change") };
+    *change
+}
+
+/// What `apply` says, after it was seen that everything is as before.
+fn put_back(machine: &Machine, announce: &dyn Fn(&plan::Step)) -> String {
+    let before = in_use(machine);
+    let failure = apply(machine, change(machine), announce).unwrap_err();
+    machine.stranger(None);
+    assert_eq!(in_use(machine), before);
+    format!("{}: {}", failure.class, failure.reason)
+}
+
+#[test]
+fn somebody_else_at_the_port_is_not_what_was_wanted() {
+    for at in ["203.0.113.1:22", "100.64.0.1:22"] {
+        let machine = Machine::debian(false);
+        let appears = |step: &plan::Step| {
+            if step.name == "restart" {
+                machine.stranger(Some(at));
+            }
+        };
+        let said = "put-back: sshd does not listen at 100.64.0.1:22 and nowhere else; everything is as it was";
+        assert_eq!(put_back(&machine, &appears), said);
+        assert_eq!(machine.sleeps(), 60, "fifteen seconds, a quarter of one each");
+    }
+}
+
+#[test]
+fn what_was_put_back_meanwhile_is_not_gone_on_with() {
+    let machine = Machine::debian(false);
+    let over = |step: &plan::Step| {
+        if step.name == "unit-drop-in" {
+            sshd_fix::revert(&machine, &|_| ()).unwrap();
+        }
+    };
+    assert_snapshot!(put_back(&machine, &over), @"put-back: step `unit-drop-in`: the time was over, and it was put back meanwhile; everything is as it was");
+}
+
+#[test]
+fn a_way_back_that_does_not_lead_there_stays_armed() {
+    let machine = Machine::debian(false);
+    apply(&machine, change(&machine), &|_| ()).unwrap();
+    machine.takes("0.0.0.0:22");
+    let failure = sshd_fix::revert(&machine, &|_| ()).unwrap_err();
+    assert_snapshot!(failure.text(), @"
+    not-put-back: not everything could be put back: sshd does not listen where it did, at 0.0.0.0:22, [::]:22
+    next: it is tried again by sshd-fix-revert.service; see: systemctl status sshd-fix-revert, sshd-fix status
+    ");
+    assert_eq!(machine.sleeps(), 240, "a minute, a quarter of a second each");
+    assert!(machine.state().files.contains_key(Path::new(PENDING)));
+    machine.takes("");
+    sshd_fix::revert(&machine, &|_| ()).unwrap();
+}
+
+#[test]
+fn a_change_that_fails_and_does_not_come_back_tells_both() {
+    let machine = Machine::debian(false);
+    let broken = |step: &plan::Step| {
+        if step.name == "restart" {
+            machine.takes("0.0.0.0:22");
+            machine.stranger(Some("203.0.113.1:22"));
+        }
+    };
+    let failure = apply(&machine, change(&machine), &broken).unwrap_err();
+    assert_snapshot!(failure.text(), @"
+    not-put-back: sshd does not listen at 100.64.0.1:22 and nowhere else; not everything could be put back: sshd does not listen where it did, at 0.0.0.0:22, [::]:22
+    next: it is tried again by sshd-fix-revert.service; see: systemctl status sshd-fix-revert, sshd-fix status
+    ");
+}
+
+#[test]
+fn a_boot_puts_the_files_back_before_anything_starts() {
+    let machine = Machine::debian(true);
+    let before = in_use(&machine);
+    apply(&machine, change(&machine), &|_| ()).unwrap();
+    sshd_fix::boot(&machine, &|_| ()).unwrap();
+    assert_eq!(in_use(&machine).files, before.files);
+    assert!(machine.state().units["ssh.socket"].enabled && !machine.state().units["ssh.socket"].masked);
+    assert!(machine.state().files.contains_key(Path::new(PENDING)), "whether it is back is looked at later");
+}
+
+#[test]
+fn who_waits_learns_how_it_ended() {
+    let ended = |end: &dyn Fn(&Machine)| {
+        let machine = Machine::debian(false);
+        let change = change(&machine);
+        let journal = change.journal.clone();
+        apply(&machine, change, &|_| ()).unwrap();
+        end(&machine);
+        sshd_fix::await_confirmation(&machine, &journal).map_err(|failure| failure.class)
+    };
+    let confirmed = |machine: &Machine| {
+        machine.keep_confirmed();
+        machine.forget_pending();
+    };
+    assert_eq!(ended(&confirmed), Ok(()));
+    let reverted = |machine: &Machine| drop(sshd_fix::revert(machine, &|_| ()).unwrap());
+    assert_eq!(ended(&reverted), Err("put-back".into()));
+    let mut machine = Machine::debian(false);
+    let change = change(&machine);
+    let journal = change.journal.clone();
+    apply(&machine, change, &|_| ()).unwrap();
+    machine.sleepless = true;
+    let interrupted = sshd_fix::await_confirmation(&machine, &journal).unwrap_err();
+    assert_eq!(interrupted.class, "interrupted");
+}
+
+#[test]
+fn a_change_that_was_confirmed_before_does_not_confirm_the_next() {
+    let machine = Machine::debian(false);
+    let change_of_before = change(&machine);
+    let journal = change_of_before.journal.clone();
+    apply(&machine, change_of_before, &|_| ()).unwrap();
+    machine.keep_confirmed();
+    sshd_fix::revert(&machine, &|_| ()).unwrap();
+    apply(&machine, change(&machine), &|_| ()).unwrap();
+    sshd_fix::revert(&machine, &|_| ()).unwrap();
+    assert!(sshd_fix::await_confirmation(&machine, &journal).is_err());
 }
 
 proptest! {

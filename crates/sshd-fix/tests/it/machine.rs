@@ -44,6 +44,10 @@ pub(crate) struct Machine {
     state: Mutex<State>,
     effects: Mutex<usize>,
     fault: Mutex<Fault>,
+    strangers: Mutex<BTreeSet<SocketAddr>>,
+    taken: Mutex<String>,
+    sleeps: Mutex<usize>,
+    pub(crate) sleepless: bool,
     pub(crate) tailscale: String,
 }
 
@@ -61,6 +65,10 @@ impl Machine {
             state: Mutex::new(state),
             effects: Mutex::new(0),
             fault: Mutex::new(Fault::Never),
+            strangers: Mutex::default(),
+            taken: Mutex::default(),
+            sleeps: Mutex::default(),
+            sleepless: false,
             tailscale: TAILSCALE.into(),
         }
     }
@@ -81,6 +89,13 @@ impl Machine {
         self.state.lock().unwrap().files.remove(Path::new(sshd_fix::paths::PENDING));
     }
 
+    /// As a confirmation leaves it.
+    pub(crate) fn keep_confirmed(&self) {
+        let mut state = self.state.lock().unwrap();
+        let pending = state.files[Path::new(sshd_fix::paths::PENDING)].clone();
+        state.files.insert(sshd_fix::paths::CONFIRMED.into(), pending);
+    }
+
     pub(crate) fn state(&self) -> State {
         self.state.lock().unwrap().clone()
     }
@@ -95,11 +110,31 @@ impl Machine {
         *self.effects.lock().unwrap()
     }
 
-    /// Somebody listens at these addresses.
-    pub(crate) fn listeners(&self) -> BTreeSet<SocketAddr> {
+    /// Somebody else listens there, or nobody any more.
+    pub(crate) fn stranger(&self, at: Option<&str>) {
+        *self.strangers.lock().unwrap() = at.map(|at| at.parse().unwrap()).into_iter().collect();
+    }
+
+    /// sshd cannot listen there.
+    pub(crate) fn takes(&self, at: &str) {
+        at.clone_into(&mut self.taken.lock().unwrap());
+    }
+
+    /// How often time had to pass.
+    pub(crate) fn sleeps(&self) -> usize {
+        *self.sleeps.lock().unwrap()
+    }
+
+    /// Where sshd listens, or systemd for it.
+    fn served(&self) -> BTreeSet<SocketAddr> {
         let state = self.state.lock().unwrap();
         let socket = &state.units["ssh.socket"];
         if socket.active { everywhere() } else { state.listens.clone() }
+    }
+
+    /// Somebody listens at these addresses.
+    pub(crate) fn listeners(&self) -> BTreeSet<SocketAddr> {
+        self.served().union(&self.strangers.lock().unwrap()).copied().collect()
     }
 
     /// What the next boot makes of it: what is enabled is started, first of all what puts back.
@@ -208,7 +243,9 @@ impl Machine {
                     unit.active = true;
                 }
                 if name == "ssh.service" {
-                    state.listens = listens.iter().map(|at| at.parse().unwrap()).collect();
+                    let (strangers, taken) = (self.strangers.lock().unwrap(), self.taken.lock().unwrap());
+                    let free = listens.iter().filter(|at| **at != *taken).map(|at| at.parse().unwrap());
+                    state.listens = free.filter(|at| !strangers.contains(at)).collect();
                 }
             }
             other => return Err(format!("unknown verb {other}")),
@@ -261,7 +298,11 @@ impl Machine {
                 self.state.lock().unwrap().files.insert(to.into(), "program".into());
                 Ok(String::new())
             }
-            ("install" | "sync" | "find" | "sleep", _) => Ok(String::new()),
+            ("sleep", _) => {
+                *self.sleeps.lock().unwrap() += 1;
+                if self.sleepless { Err("interrupted".into()) } else { Ok(String::new()) }
+            }
+            ("install" | "sync" | "find", _) => Ok(String::new()),
             _ => Err(format!("unknown: {program} {args:?}")),
         }
     }
@@ -340,8 +381,10 @@ impl Host for Machine {
     }
 
     fn list(&self, dir: &Path) -> Result<Option<Vec<OsString>>, HostError> {
-        if dir == Path::new("/proc/500/fd") {
-            return Ok(Some((0..self.listeners().len()).map(|fd| fd.to_string().into()).collect()));
+        if dir == Path::new("/proc/500/fd") || dir == Path::new("/proc/1/fd") {
+            let own = self.served();
+            let fds = self.listeners().into_iter().enumerate().filter(|(_, at)| own.contains(at));
+            return Ok(Some(fds.map(|(fd, _)| fd.to_string().into()).collect()));
         }
         let state = self.state.lock().unwrap();
         let below = state.files.keys().filter(|path| path.parent() == Some(dir));
@@ -349,7 +392,11 @@ impl Host for Machine {
     }
 
     fn follow(&self, path: &Path) -> Result<Option<PathBuf>, HostError> {
-        let fd = path.strip_prefix("/proc/500/fd").ok().and_then(|fd| fd.to_str()?.parse::<usize>().ok());
+        let fd = path
+            .strip_prefix("/proc/500/fd")
+            .or_else(|_| path.strip_prefix("/proc/1/fd"))
+            .ok()
+            .and_then(|fd| fd.to_str()?.parse::<usize>().ok());
         Ok(fd.map(|fd| format!("socket:[{}]", 900 + fd).into()))
     }
 
