@@ -10,8 +10,7 @@ use std::time::Duration;
 use outcome::Failure;
 use sshd_fix::paths::STATE;
 
-/// Longer than any run takes whose every step is bounded in time. One that takes longer is stopped, and must not keep the
-/// operator out.
+/// Longer than a run takes, unless it is stopped or hangs at step after step. It must not keep the operator out then.
 const STUCK: Duration = Duration::from_mins(5);
 const TICK: Duration = Duration::from_millis(200);
 

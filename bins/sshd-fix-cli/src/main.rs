@@ -5,6 +5,7 @@
 mod args;
 mod lock;
 mod run;
+mod signals;
 
 use std::process::ExitCode;
 

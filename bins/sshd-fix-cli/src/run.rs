@@ -1,7 +1,7 @@
 //! What the program does.
 
 use std::fmt;
-use std::sync::Arc;
+use std::path::PathBuf;
 
 use cli::Context;
 use host::Local;
@@ -9,46 +9,56 @@ use outcome::{Exit, Failure};
 use plan::{Plan, Step};
 use serde::Serialize;
 use sshd_fix::{Change, Decision, Facts, Journal, Operator, Status};
+use tailnet::Tailnet;
 
 use crate::args::{Act, Apply, Args, Time};
 use crate::lock::Lock;
+use crate::signals;
 
 pub(crate) fn run(args: Args, cx: &Context) -> Result<Exit, Failure> {
-    let announce = |step: &Step| cx.console.note(&format!("{}: {}", step.name, step.reason));
-    // What was begun is ended: Ctrl-C or a lost connection in the middle of it would leave it to the timer.
+    let announce = |step: &Step| announce(cx, step);
     let host = Local::new();
-    outlive_the_connection()?;
     match args.act {
         Act::Plan(time) => show(&time, cx)?,
         Act::Apply(apply) => return self::apply(&apply, cx),
         Act::Confirm => {
             let _lock = Lock::take()?;
+            signals::hold()?;
             cx.console.result(&Ended::new("confirmed", &sshd_fix::confirm(&host, &announce)?))?;
         }
         Act::Rollback => {
             let _lock = Lock::take()?;
-            cx.console.result(&Ended::new("put back", &sshd_fix::rollback(&host, &announce)?))?;
+            signals::hold()?;
+            cx.console.result(&Ended::new("put back", &sshd_fix::rollback(&host, &own_path()?, &announce)?))?;
         }
         Act::Status => cx.console.result(&status(&cx.host)?)?,
-        Act::Revert => {
-            let _lock = Lock::wait()?;
-            cx.console.result(&Ended::new("put back", &sshd_fix::revert(&host, &announce)?))?;
-        }
+        Act::Revert => revert(cx)?,
         Act::Boot => sshd_fix::boot(&host, &announce)?,
     }
     Ok(Exit::Done)
 }
 
-fn outlive_the_connection() -> Result<(), Failure> {
-    let heard = signal_hook::flag::register(signal_hook::consts::SIGHUP, Arc::default());
-    heard.map(drop).map_err(|error| Failure::bug("signals", error.to_string(), "report this with the command you ran"))
+fn announce(cx: &Context, step: &Step) {
+    cx.console.note(&format!("{}: {}", step.name, step.reason));
+}
+
+/// It may have been confirmed while this waited.
+fn revert(cx: &Context) -> Result<(), Failure> {
+    let _lock = Lock::wait()?;
+    match sshd_fix::revert(&Local::new(), &|step| announce(cx, step)) {
+        Err(failure) if failure.class == "nothing-pending" => Ok(()),
+        reverted => cx.console.result(&Ended::new("put back", &reverted?)),
+    }
+}
+
+fn own_path() -> Result<PathBuf, Failure> {
+    std::env::current_exe().map_err(|error| {
+        Failure::not_ready("own-path", error.to_string(), "run sshd-fix by its path, from a file that is still there")
+    })
 }
 
 fn observe(host: &Local) -> Result<Facts, Failure> {
-    let program = std::env::current_exe().map_err(|error| {
-        Failure::not_ready("own-path", error.to_string(), "run sshd-fix by its path, from a file that is still there")
-    })?;
-    Ok(sshd_fix::observe(host, &program))
+    Ok(sshd_fix::observe(host, &own_path()?))
 }
 
 fn show(time: &Time, cx: &Context) -> Result<(), Failure> {
@@ -61,26 +71,25 @@ fn apply(args: &Apply, cx: &Context) -> Result<Exit, Failure> {
     let lock = Lock::take()?;
     let facts = observe(&cx.host)?;
     let decision = sshd_fix::plan(&facts, args.time.within)?;
-    let announce = |step: &Step| cx.console.note(&format!("{}: {}", step.name, step.reason));
-    let change = match decision {
-        Decision::Change(change) => *change,
-        nothing => {
-            sshd_fix::tidy(&Local::new(), &announce)?;
-            cx.console.result(&Shown { facts: &facts, decision: &nothing })?;
-            return Ok(Exit::Done);
-        }
+    let announce = |step: &Step| announce(cx, step);
+    let Decision::Change(change) = decision else {
+        sshd_fix::tidy(&Local::new(), &announce)?;
+        cx.console.result(&Shown { facts: &facts, decision: &decision })?;
+        return Ok(Exit::Done);
     };
     agreed(&change, args.plan_sha256.as_deref())?;
     let journal = change.journal.clone();
-    sshd_fix::apply(&Local::new(), change, &announce)?;
+    signals::hold()?;
+    sshd_fix::apply(&Local::new(), *change, &announce)?;
+    let waiting = status(&Local::new())?;
+    signals::release()?;
     drop(lock);
-    let waiting = status(&cx.host)?;
     if args.no_wait {
         cx.console.result(&waiting)?;
         return Ok(Exit::Done);
     }
     cx.console.note(&waiting.to_string());
-    sshd_fix::await_confirmation(&cx.host, &journal)?;
+    sshd_fix::await_confirmation(&cx.host)?;
     cx.console.result(&Ended::new("confirmed", &journal))?;
     Ok(Exit::Done)
 }
@@ -117,6 +126,9 @@ impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let (Ok(operator), Decision::Change(change)) = (&self.facts.operator, self.decision) {
             writeln!(f, "you are here {operator}")?;
+            if let Ok(Some(Tailnet { runs_ssh: true, .. })) = &self.facts.tailnet {
+                writeln!(f, "Tailscale SSH answers at port 22 of the tailnet: nobody gets to sshd there")?;
+            }
             if let Operator::Ssh { connection, .. } = operator
                 && connection.local != change.journal.wanted.into()
             {

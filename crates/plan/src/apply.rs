@@ -1,5 +1,7 @@
 //! Runs the steps of a plan.
 
+use std::collections::BTreeSet;
+
 use host::{Host, Output, Status};
 use outcome::Failure;
 
@@ -13,6 +15,12 @@ pub struct Broken {
     pub step: String,
     /// Why it did not.
     pub reason: String,
+}
+
+/// All of them, for a person.
+pub fn reasons(broken: &[Broken]) -> String {
+    let reasons: Vec<_> = broken.iter().map(ToString::to_string).collect();
+    reasons.join("; ")
 }
 
 /// Runs the steps in order, each after `before` was asked, which may announce it or refuse it.
@@ -69,12 +77,12 @@ fn judge(output: &Output, expect: &Expect) -> Result<(), String> {
         return Err("it says more than is read".into());
     }
     let said = output.stdout_text();
-    let about = |line: &&str| line.split_whitespace().next().is_some_and(|word| starting.contains(word));
+    let about = |line: &&str| starting.iter().any(|start| line.starts_with(start));
     let lines = said.lines().map(str::trim).filter(about).map(str::to_owned).collect();
     if *exactly == lines {
         return Ok(());
     }
-    let listed = |lines: &std::collections::BTreeSet<String>| {
+    let listed = |lines: &BTreeSet<String>| {
         let quoted: Vec<_> = lines.iter().map(|line| format!("`{line}`")).collect();
         if quoted.is_empty() { "nothing".into() } else { quoted.join(", ") }
     };

@@ -10,7 +10,7 @@
 mod apply;
 mod lint;
 
-pub use apply::{Broken, apply, restore};
+pub use apply::{Broken, apply, reasons, restore};
 pub use lint::{Checked, Rule, Violation};
 
 use std::collections::BTreeSet;
@@ -82,9 +82,9 @@ pub enum Effect {
 pub enum Expect {
     /// Whatever it likes.
     Anything,
-    /// Of the lines of its output that start with one of these words, exactly these, in any order and number.
+    /// Of the lines of its output that start so, exactly these, in any order and number.
     Lines {
-        /// The words.
+        /// What they start with.
         starting: BTreeSet<String>,
         /// The lines.
         exactly: BTreeSet<String>,
@@ -114,11 +114,15 @@ impl Effect {
         Self::Run { argv: argv.into_iter().map(Into::into).collect(), within_s: 60, expect: Expect::Anything }
     }
 
-    /// The same, with these words on its lines.
+    /// The same, which has to say these of the lines that start so.
     #[must_use]
-    pub fn expecting(self, lines: Expect) -> Self {
+    pub fn saying(self, starting: &[&str], exactly: &[&str]) -> Self {
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
         match self {
-            Self::Run { argv, within_s, .. } => Self::Run { argv, within_s, expect: lines },
+            Self::Run { argv, within_s, .. } => {
+                let expect = Expect::Lines { starting: words(starting), exactly: words(exactly) };
+                Self::Run { argv, within_s, expect }
+            }
             other => other,
         }
     }

@@ -13,8 +13,8 @@ pub struct Rule {
     pub reason: &'static str,
     /// The steps that it is about.
     pub step: fn(&Effect) -> bool,
-    /// What has to come before each of them.
-    pub needs: fn(&Effect) -> bool,
+    /// Whether the second is what has to come before the first, which is such a step.
+    pub needs: fn(&Effect, &Effect) -> bool,
     /// What makes worthless what came before.
     pub voided_by: fn(&Effect) -> bool,
 }
@@ -50,26 +50,27 @@ impl Plan {
     /// Every step that breaks a rule.
     pub fn checked(self, rules: &[Rule], own: &Path) -> Result<Checked, Vec<Violation>> {
         let mut violations: Vec<_> = rules.iter().flat_map(|rule| rule.broken_by(&self.steps)).collect();
-        violations.extend(self.steps.iter().filter_map(|step| kept(step, &self.rollback, own)));
+        violations.extend(self.steps.iter().filter_map(|step| unrestored(step, &self.rollback, own)));
         if violations.is_empty() { Ok(Checked(self)) } else { Err(violations) }
     }
 }
 
 impl Rule {
     fn broken_by(&self, steps: &[Step]) -> Vec<Violation> {
-        let mut met = false;
-        let mut violations = Vec::new();
-        for step in steps {
-            if (self.step)(&step.effect) && !met {
-                violations.push(Violation { step: step.name.clone(), rule: self.name, reason: self.reason.to_owned() });
-            }
-            met = (met || (self.needs)(&step.effect)) && !(self.voided_by)(&step.effect);
-        }
-        violations
+        let bound = steps.iter().enumerate().filter(|(_, step)| (self.step)(&step.effect));
+        let broken = bound.filter(|(at, step)| !self.is_met(&step.effect, &steps[..*at]));
+        let violation =
+            |step: &Step| Violation { step: step.name.clone(), rule: self.name, reason: self.reason.to_owned() };
+        broken.map(|(_, step)| violation(step)).collect()
+    }
+
+    fn is_met(&self, step: &Effect, before: &[Step]) -> bool {
+        let met = before.iter().rposition(|earlier| (self.needs)(step, &earlier.effect));
+        met.is_some_and(|at| !before[at..].iter().any(|later| (self.voided_by)(&later.effect)))
     }
 }
 
-fn kept(step: &Step, rollback: &[Step], own: &Path) -> Option<Violation> {
+fn unrestored(step: &Step, rollback: &[Step], own: &Path) -> Option<Violation> {
     let path = file(&step.effect).filter(|path| !path.starts_with(own))?;
     if rollback.iter().any(|back| file(&back.effect) == Some(path)) {
         return None;

@@ -135,13 +135,6 @@ impl Config {
         files.flat_map(|file| lines(&file.text).map(move |line| (file, line)))
     }
 
-    /// The ports that it names; 22 where it names none.
-    pub fn ports(&self) -> BTreeSet<u16> {
-        let named = self.others().filter(|(_, line)| line.keyword == "port");
-        let ports: BTreeSet<u16> = named.filter_map(|(_, line)| line.arguments.first()?.parse().ok()).collect();
-        if ports.is_empty() { [22].into() } else { ports }
-    }
-
     /// Why sshd would listen elsewhere too, or not at all, with the drop-in for `address`.
     pub(crate) fn conflicts(&self, address: Ipv4Addr) -> Vec<Refusal> {
         let mut refusals = Vec::new();
@@ -152,7 +145,8 @@ impl Config {
                 next: format!("put `Include {DROP_INS}/*.conf` first in {MAIN_CONFIG}, then plan again"),
             });
         }
-        let several = self.ports().len() > 1;
+        let ports = self.others().filter(|(_, line)| line.keyword == "port");
+        let several = ports.map(|(_, line)| line.arguments.join(" ")).collect::<BTreeSet<_>>().len() > 1;
         for (File { path, .. }, Line { number, keyword, arguments }) in self.others() {
             let value = arguments.first().copied().unwrap_or_default();
             let class = match keyword.as_str() {
@@ -202,6 +196,14 @@ fn redirected(text: &str) -> String {
         patterns.fold("Include".to_owned(), |include, pattern| format!("{include} {}", pattern.display())) + "\n"
     };
     text.lines().zip(1..).map(line).collect()
+}
+
+/// What a drop-in says beside where sshd listens, by line: it would be lost.
+pub(crate) fn more(text: &str) -> Vec<(usize, String)> {
+    const OURS: [&str; 2] = ["addressfamily", "listenaddress"];
+    let said = lines(text).filter(|line| !line.keyword.is_empty() && !line.keyword.starts_with('#'));
+    let more = said.filter(|line| !OURS.contains(&line.keyword.as_str()));
+    more.map(|line| (line.number, format!("{} {}", line.keyword, line.arguments.join(" ")))).collect()
 }
 
 /// Arguments of sshd that decide where it listens, whatever its files say.

@@ -5,14 +5,13 @@ use std::path::Path;
 
 use host::{Cmd, Host};
 use outcome::Failure;
-use plan::{Step, restore};
+use plan::Step;
 use serde::Deserialize;
 
-use crate::act::is_in_place;
+use crate::act::{is_in_place, take_away, waiting};
 use crate::journal::{self, Journal};
 use crate::operator::{Operator, began, operator};
-use crate::paths::{CONFIRMED, PENDING};
-use crate::steps::disarm;
+use crate::paths::CONFIRMED;
 use crate::table;
 use crate::units::main_process;
 
@@ -38,35 +37,40 @@ pub struct Arrival {
 pub fn judge(arrival: &Arrival, journal: &Journal) -> Result<(), Failure> {
     let (connection, through) = match &arrival.operator {
         Operator::Local => {
-            return Err(not(
+            return Err(unproven(
                 "no-connection",
-                "you are on this machine and came through no connection (tmux and screen hide it)",
+                "you are on this machine and came through no connection (tmux, screen, mosh and systemd-run hide it)",
             ));
         }
         Operator::TailscaleSsh { began } if *began > arrival.server_began => return Ok(()),
-        Operator::TailscaleSsh { .. } => return Err(not("old-connection", "your session is older than the change")),
+        Operator::TailscaleSsh { .. } => {
+            return Err(unproven("old-connection", "your session is older than the change"));
+        }
         Operator::Ssh { connection, through } => (connection, through),
     };
     let peer = connection.peer.ip();
     let local = IpAddr::V4(*journal.wanted.ip());
     if connection.local.ip() != local || connection.local.port() != journal.wanted.port() {
-        return Err(not("another-way", &format!("you came in at {} and not at {}", connection.local, journal.wanted)));
+        return Err(unproven(
+            "another-way",
+            &format!("you came in at {} and not at {}", connection.local, journal.wanted),
+        ));
     }
     if !through.contains(&arrival.server) {
-        return Err(not("old-connection", "your connection is older than the change"));
+        return Err(unproven("old-connection", "your connection is older than the change"));
     }
-    if peer == local || arrival.own.contains(&peer) {
-        return Err(not("from-here", "you came in from this machine itself"));
+    if arrival.own.contains(&peer) {
+        return Err(unproven("from-here", "you came in from this machine itself"));
     }
     if arrival.leaves_by.as_ref() != Some(&journal.interface) {
         let by = arrival.leaves_by.as_deref().unwrap_or("no interface");
         let reason = format!("you came in from {peer}, which is reached by {by} and not by {}", journal.interface);
-        return Err(not("not-the-tailnet", &reason));
+        return Err(unproven("not-the-tailnet", &reason));
     }
     Ok(())
 }
 
-fn not(class: &'static str, why: &str) -> Failure {
+fn unproven(class: &'static str, why: &str) -> Failure {
     Failure::refused(
         class,
         format!("this does not show that the new way in works: {why}"),
@@ -79,12 +83,9 @@ fn not(class: &'static str, why: &str) -> Failure {
 /// # Errors
 /// Refused when nothing waits, when sshd is not as the change left it, and as [`judge`] says.
 pub fn confirm(host: &dyn Host, announce: &dyn Fn(&Step)) -> Result<Journal, Failure> {
-    let journal = journal::read(host, PENDING)?.ok_or_else(|| {
-        Failure::refused("nothing-pending", "no change waits to be confirmed", "see: sshd-fix status")
-    })?;
+    let journal = waiting(host)?;
     if !is_in_place(host, &journal)? {
-        let reason = format!("sshd does not listen at {} and nowhere else", journal.wanted);
-        return Err(Failure::refused("not-in-place", reason, "see: port-audit, or put it back by: sshd-fix rollback"));
+        return Err(not_in_place(&journal));
     }
     judge(&arrival(host, &journal)?, &journal)?;
     // What systemd wrote has to be on the disk before nothing puts it back any more.
@@ -92,16 +93,30 @@ pub fn confirm(host: &dyn Host, announce: &dyn Fn(&Step)) -> Result<Journal, Fai
     if !synced.success() {
         return Err(Failure::infrastructure("sync", synced.stderr_text(), "look at the disk, then confirm again"));
     }
-    host.write_atomic(Path::new(CONFIRMED), journal.text().as_bytes(), 0o600)?;
-    restore(host, &disarm(), announce).map_err(|broken| {
-        let reasons: Vec<_> = broken.iter().map(ToString::to_string).collect();
-        Failure::infrastructure("not-disarmed", reasons.join("; "), "see: sshd-fix status, and confirm again")
-    })?;
+    let kept = journal::read(host, CONFIRMED)?;
+    let confirmed = further(journal.clone(), kept);
+    host.write_atomic(Path::new(CONFIRMED), confirmed.text().as_bytes(), 0o600)?;
+    take_away(host, announce)?;
     Ok(journal)
 }
 
+/// What was confirmed before, where this change was made to it, leads back to what was there first.
+fn further(journal: Journal, kept: Option<Journal>) -> Journal {
+    match kept {
+        Some(first) if journal.again => {
+            Journal { wanted: journal.wanted, interface: journal.interface, again: false, ..first }
+        }
+        _ => Journal { again: false, ..journal },
+    }
+}
+
+fn not_in_place(journal: &Journal) -> Failure {
+    let reason = format!("sshd does not listen at {} and nowhere else", journal.wanted);
+    Failure::refused("not-in-place", reason, "see: port-audit, or put it back by: sshd-fix rollback")
+}
+
 fn arrival(host: &dyn Host, journal: &Journal) -> Result<Arrival, Failure> {
-    let gone = || Failure::refused("not-in-place", "sshd ended meanwhile", "see: systemctl status sshd");
+    let gone = || not_in_place(journal);
     let server = main_process(host, &journal.service)?.ok_or_else(gone)?;
     let operator = operator(host, &table::read(host)?, &journal.ports())?;
     let leaves_by = match &operator {

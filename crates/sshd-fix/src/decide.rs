@@ -12,6 +12,7 @@ use std::time::Duration;
 use outcome::Failure;
 
 use crate::facts::{Facts, Sshd};
+use crate::paths::NOT_TO_BE_RUN;
 use crate::refusals::Refusals;
 use crate::steps::{Change, Wanted};
 
@@ -32,45 +33,40 @@ pub enum Decision {
 /// Every reason that there is against it, each with what to do about it.
 pub fn plan(facts: &Facts, within: Duration) -> Result<Decision, Failure> {
     let mut refusals = Refusals::default();
-    let sshd = refusals.seen(&facts.sshd);
-    let table = refusals.seen(&facts.table);
-    if let (Some(None), Some(table)) = (sshd, table) {
-        if !table.listeners(&[22].into()).is_empty() {
+    if let Some(Some(pending)) = refusals.seen(&facts.pending) {
+        let reason = format!("a change to {} waits to be confirmed", pending.wanted);
+        let next = "log in anew over the tailnet and run: sshd-fix confirm; or run: sshd-fix rollback";
+        refusals.add("pending", reason, next);
+    }
+    let (sshd, table) = (refusals.seen(&facts.sshd), refusals.seen(&facts.table));
+    let sshd = match (sshd, table) {
+        (Some(Some(sshd)), Some(_)) if !is_off(facts, sshd) => sshd,
+        (Some(None), Some(table)) if !table.listeners(&[22].into()).is_empty() => {
             let reason = "something listens at port 22, and no unit of systemd starts sshd";
-            refusals.add(
-                "sshd-without-unit",
-                reason,
-                "find it by: port-audit, and have sshd started by its package's unit",
-            );
+            let next = "find it by: port-audit, and have sshd started by its package's unit";
+            refusals.add("sshd-without-unit", reason, next);
+            return refusals.or(Decision::NoSshd);
         }
-        return refusals.or(Decision::NoSshd);
-    }
-    if let (Some(Some(sshd)), Some(_)) = (sshd, table)
-        && is_off(facts, sshd)
-    {
-        return refusals.or(Decision::NoSshd);
-    }
+        // One of them was not seen, or there is no sshd.
+        _ => return refusals.or(Decision::NoSshd),
+    };
     if facts.uid != 0 {
         refusals.add("not-root", "this is not root", "run it by sudo, in the shell that you logged in to");
     }
-    if let Some(Some(pending)) = refusals.seen(&facts.pending) {
-        let reason = format!("a change to {} waits to be confirmed", pending.wanted);
-        refusals.add(
-            "pending",
-            reason,
-            "log in anew over the tailnet and run: sshd-fix confirm; or run: sshd-fix rollback",
-        );
+    if refusals.seen(&facts.not_to_be_run) == Some(&true) {
+        let reason = format!("{NOT_TO_BE_RUN} is there: sshd would not be started again");
+        refusals.add("sshd-not-to-be-run", reason, "remove it, then plan again");
     }
     refusals.seen(&facts.leftovers);
     refusals.seen(&facts.operator);
     refusals.seen(&facts.interfaces);
     let address = refusals.seen(&facts.tailnet).and_then(|tailnet| refusals.tailnet(tailnet.as_ref(), facts));
-    let (Some(Some(sshd)), Some((address, interface))) = (sshd, address) else { return refusals.or(Decision::NoSshd) };
+    let Some((address, interface)) = address else { return refusals.or(Decision::NoSshd) };
     refusals.sshd(sshd, address);
     let listeners = facts.listeners(sshd).unwrap_or_default();
     let before: BTreeSet<SocketAddr> = listeners.intersection(&sshd.held).copied().collect();
     refusals.others(listeners.difference(&before));
-    let port = sshd.config.ports().into_iter().next().unwrap_or(22);
+    let port = sshd.named().into_iter().next().unwrap_or(22);
     let wanted =
         Wanted { at: SocketAddrV4::new(address, port), interface, sshd, before, within, program: &facts.program };
     refusals.or(if wanted.is_there() {
@@ -83,7 +79,7 @@ pub fn plan(facts: &Facts, within: Duration) -> Result<Decision, Failure> {
 /// It does not run, and nothing would start it.
 fn is_off(facts: &Facts, sshd: &Sshd) -> bool {
     let units = sshd.sockets.iter().chain([&sshd.service.unit]);
-    let off = units.into_iter().all(|unit| !unit.active && !unit.is("enabled"));
+    let off = units.into_iter().all(|unit| !unit.active && (unit.is("disabled") || unit.is("masked")));
     off && facts.listeners(sshd).is_some_and(|listeners| listeners.is_empty())
 }
 

@@ -14,7 +14,8 @@ use crate::config::{self, Config};
 use crate::journal::{self, Journal};
 use crate::operator::{self, Operator};
 use crate::paths::{
-    BOOT_UNIT, BOOT_WANTED, DROP_IN, PENDING, REVERT_UNIT, RUNTIME, TIMER_UNIT, TIMER_WANTED, unit_drop_in,
+    BOOT_UNIT, BOOT_WANTED, DROP_IN, NOT_TO_BE_RUN, PENDING, REVERT_UNIT, RUNTIME, TIMER_UNIT, TIMER_WANTED,
+    unit_drop_in,
 };
 use crate::table::{self, Table};
 use crate::units::{self, Service, Unit};
@@ -41,6 +42,8 @@ pub struct Facts {
     pub table: Observed<Table>,
     /// sshd; `None` where no unit starts one.
     pub sshd: Observed<Option<Sshd>>,
+    /// The administrator forbade sshd to be started.
+    pub not_to_be_run: Observed<bool>,
     /// A change that waits to be confirmed.
     pub pending: Observed<Option<Journal>>,
     /// Units of an earlier change are still there.
@@ -60,12 +63,23 @@ pub struct Sshd {
     pub config: Config,
     /// Where it would listen if it were started now, as it says itself; why it would not start at all.
     pub effective: Result<BTreeSet<String>, String>,
-    /// The drop-in of its configuration that is there already.
-    pub drop_in: Option<Kept>,
-    /// The drop-in of its unit that is there already.
-    pub unit_drop_in: Option<Kept>,
-    /// The directory that it is in is there already.
-    pub unit_drop_in_dir: bool,
+    /// Units that it requires by a link, which `systemctl disable` takes away.
+    pub linked: BTreeSet<String>,
+    /// The drop-in of its configuration.
+    pub drop_in: DropIn,
+    /// The drop-in of its unit.
+    pub unit_drop_in: DropIn,
+}
+
+/// A file that will be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DropIn {
+    /// Its path.
+    pub path: PathBuf,
+    /// Its directory is there.
+    pub has_dir: bool,
+    /// What is there already.
+    pub kept: Option<Kept>,
 }
 
 /// A file as it is to be put back.
@@ -98,16 +112,31 @@ pub fn observe(host: &dyn Host, program: &Path) -> Facts {
         operator,
         table,
         sshd,
+        not_to_be_run: host.stat(Path::new(NOT_TO_BE_RUN)).map(|stat| stat.is_some()).map_err(Failure::from),
         pending: journal::read(host, PENDING),
         leftovers: leftovers(host),
     }
 }
 
 impl Sshd {
-    /// The ports that its files and its sockets name.
+    /// The ports at which it would listen if it were started now.
+    pub fn named(&self) -> BTreeSet<u16> {
+        let port = |line: &String| line.rsplit_once(':')?.1.parse().ok();
+        self.effective.iter().flatten().filter_map(port).collect()
+    }
+
+    /// If it were started now, it would listen wherever it does; what a socket holds for it is the socket's affair.
+    pub(crate) fn is_as_its_files_say(&self) -> bool {
+        let says =
+            |at: &SocketAddr| self.effective.as_ref().is_ok_and(|lines| lines.contains(&format!("listenaddress {at}")));
+        self.effective.is_err() || self.sockets.iter().any(|socket| socket.active) || self.held.iter().all(says)
+    }
+
+    /// Those, and the ones at which it or a socket for it listens.
     pub fn ports(&self) -> BTreeSet<u16> {
-        let held = self.sockets.iter().filter(|socket| socket.active).flat_map(|socket| socket.ports.iter().copied());
-        self.config.ports().into_iter().chain(held).collect()
+        let sockets =
+            self.sockets.iter().filter(|socket| socket.active).flat_map(|socket| socket.ports.iter().copied());
+        self.named().into_iter().chain(sockets).chain(self.held.iter().map(SocketAddr::port)).collect()
     }
 }
 
@@ -119,15 +148,14 @@ impl Facts {
 
     /// The interface that has the address.
     pub(crate) fn interface_of(&self, address: Ipv4Addr) -> Option<&str> {
-        let interfaces = self.interfaces.as_ref().ok()?;
-        interfaces.iter().find(|(_, known)| *known == IpAddr::V4(address)).map(|(name, _)| name.as_str())
+        let interfaces = self.interfaces.as_ref().ok()?.iter().filter(|(name, _)| name != "lo");
+        interfaces.clone().find(|(_, known)| *known == IpAddr::V4(address)).map(|(name, _)| name.as_str())
     }
 }
 
 fn sshd(host: &dyn Host, table: &Table) -> Observed<Option<Sshd>> {
     let (service, sockets) = units::sshd(host)?;
     let Some(service) = service else { return Ok(None) };
-    let path = unit_drop_in(&service.unit.name);
     let systemd = sockets.iter().any(|socket| socket.active).then_some(1);
     let mut held = BTreeSet::new();
     for process in service.pid.into_iter().chain(systemd) {
@@ -137,9 +165,9 @@ fn sshd(host: &dyn Host, table: &Table) -> Observed<Option<Sshd>> {
         held,
         config: config::read(host)?,
         effective: effective(host, &service)?,
-        drop_in: kept(host, DROP_IN)?,
-        unit_drop_in: kept(host, &path)?,
-        unit_drop_in_dir: host.stat(Path::new(&path).parent().unwrap_or(Path::new("/")))?.is_some(),
+        linked: linked(host, &service)?,
+        drop_in: drop_in(host, DROP_IN)?,
+        unit_drop_in: drop_in(host, &unit_drop_in(&service.unit.name))?,
         service,
         sockets,
     }))
@@ -183,22 +211,33 @@ pub(crate) fn interfaces(host: &dyn Host) -> Observed<Vec<(String, IpAddr)>> {
     Ok(found.into_iter().flat_map(addresses).collect())
 }
 
-fn kept(host: &dyn Host, path: &str) -> Observed<Option<Kept>> {
-    let path = Path::new(path);
+/// What `RequiredBy=` of a socket makes when it is enabled.
+fn linked(host: &dyn Host, service: &Service) -> Observed<BTreeSet<String>> {
+    let dir = format!("/etc/systemd/system/{}.requires", service.unit.name);
+    let names = host.list(Path::new(&dir))?.unwrap_or_default();
+    Ok(names.into_iter().map(|name| name.to_string_lossy().into_owned()).collect())
+}
+
+fn drop_in(host: &dyn Host, path: &str) -> Observed<DropIn> {
+    let path = PathBuf::from(path);
     let odd =
         |why: &str| Failure::refused("odd-file", format!("{} {why}", path.display()), "move it away, then plan again");
-    let Some(stat) = host.stat(path)? else { return Ok(None) };
-    if stat.kind != Kind::File {
-        return Err(odd("is not a regular file"));
-    }
-    let Some(bytes) = host.read(path)? else { return Ok(None) };
-    let text = String::from_utf8(bytes).map_err(|_| odd("is not UTF-8"))?;
-    Ok(Some(Kept { mode: stat.mode, text }))
+    let has_dir = host.stat(path.parent().unwrap_or(Path::new("/")))?.is_some();
+    let kept = match host.stat(&path)? {
+        None => None,
+        Some(stat) if stat.kind != Kind::File => return Err(odd("is not a regular file")),
+        Some(stat) => {
+            let bytes = host.read(&path)?.unwrap_or_default();
+            let text = String::from_utf8(bytes).map_err(|_| odd("is not UTF-8"))?;
+            Some(Kept { mode: stat.mode, text })
+        }
+    };
+    Ok(DropIn { path, has_dir, kept })
 }
 
 pub(crate) fn leftovers(host: &dyn Host) -> Observed<bool> {
     let mut there = false;
-    for unit in [BOOT_WANTED, TIMER_WANTED, BOOT_UNIT, REVERT_UNIT, TIMER_UNIT] {
+    for unit in [PENDING, BOOT_WANTED, TIMER_WANTED, BOOT_UNIT, REVERT_UNIT, TIMER_UNIT] {
         there |= host.stat(Path::new(unit))?.is_some();
     }
     Ok(there)

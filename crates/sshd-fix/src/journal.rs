@@ -9,15 +9,21 @@ use outcome::Failure;
 use plan::Step;
 use serde::{Deserialize, Serialize};
 
-const SCHEMA: u32 = 1;
+/// Of this format.
+pub(crate) const SCHEMA: u32 = 1;
 
 /// A change, with all that it takes to put it back without observing or deciding anything.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Journal {
-    schema: u32,
+    /// The version of this format.
+    pub schema: u32,
     /// The unit that starts sshd.
     pub service: String,
+    /// The sockets that may start it.
+    pub sockets: Vec<String>,
+    /// Those of them that listened.
+    pub listened: Vec<String>,
     /// Where sshd is to listen, and nowhere else.
     pub wanted: SocketAddrV4,
     /// The tailnet's interface.
@@ -26,6 +32,8 @@ pub struct Journal {
     pub within_s: u64,
     /// Where it listened before.
     pub before: BTreeSet<SocketAddr>,
+    /// It was put there by a change of before, whose way back leads further.
+    pub again: bool,
     /// Puts the files and the enablement of units back. It is right at any time, also before anything was changed and
     /// also while the machine starts.
     pub files: Vec<Step>,
@@ -34,19 +42,6 @@ pub struct Journal {
 }
 
 impl Journal {
-    pub(crate) fn new(
-        service: &str,
-        wanted: SocketAddrV4,
-        interface: &str,
-        within_s: u64,
-        before: BTreeSet<SocketAddr>,
-        files: Vec<Step>,
-        units: Vec<Step>,
-    ) -> Self {
-        let (service, interface) = (service.to_owned(), interface.to_owned());
-        Self { schema: SCHEMA, service, wanted, interface, within_s, before, files, units }
-    }
-
     /// As it is written.
     pub(crate) fn text(&self) -> String {
         serde_json::to_string_pretty(self).expect("strings and numbers are JSON") + "\n"
@@ -61,7 +56,7 @@ impl Journal {
 /// The change that is kept at `path`.
 ///
 /// # Errors
-/// Not ready, class `journal`, when it is there and cannot be read.
+/// Not ready, when it may not be read, or class `journal`, when it is not understood.
 pub(crate) fn read(host: &dyn Host, path: &str) -> Result<Option<Journal>, Failure> {
     let unread = |why: String| {
         Failure::not_ready(
@@ -70,7 +65,7 @@ pub(crate) fn read(host: &dyn Host, path: &str) -> Result<Option<Journal>, Failu
             "look at the file; what it names has to be put back by hand, then remove it",
         )
     };
-    let Some(bytes) = host.read(Path::new(path)).map_err(|error| unread(error.to_string()))? else { return Ok(None) };
+    let Some(bytes) = host.read(Path::new(path))? else { return Ok(None) };
     let journal: Journal = serde_json::from_slice(&bytes).map_err(|error| unread(error.to_string()))?;
     if journal.schema == SCHEMA { Ok(Some(journal)) } else { Err(unread(format!("its schema is {}", journal.schema))) }
 }

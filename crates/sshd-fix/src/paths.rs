@@ -22,6 +22,10 @@ pub const DROP_IN: &str = "/etc/ssh/sshd_config.d/99-tailscale-only.conf";
 /// The directory that sshd wants to be there before it checks anything; in memory, its unit makes it at each start.
 pub const RUNTIME: &str = "/run/sshd";
 
+/// The unit at `BOOT_UNIT`.
+pub const BOOT: &str = "sshd-fix-boot.service";
+/// The unit at `TIMER_UNIT`.
+pub const TIMER: &str = "sshd-fix-revert.timer";
 /// Puts the files back at the next boot, before anything of sshd starts.
 pub const BOOT_UNIT: &str = "/etc/systemd/system/sshd-fix-boot.service";
 /// Puts everything back and looks whether it is.
@@ -34,7 +38,10 @@ pub const BOOT_WANTED: &str = "/etc/systemd/system/multi-user.target.wants/sshd-
 /// The same of the timer.
 pub const TIMER_WANTED: &str = "/etc/systemd/system/timers.target.wants/sshd-fix-revert.timer";
 
-/// The drop-in of the unit that starts sshd.
+/// Neither sshd nor its socket is started while this is there, as Debian's units have it.
+pub const NOT_TO_BE_RUN: &str = "/etc/ssh/sshd_not_to_be_run";
+
+/// The drop-in of the unit that starts sshd: after `override.conf`, which `systemctl edit` writes.
 pub fn unit_drop_in(service: &str) -> String {
-    format!("/etc/systemd/system/{service}.d/99-tailscale-only.conf")
+    format!("/etc/systemd/system/{service}.d/zz-tailscale-only.conf")
 }

@@ -7,8 +7,10 @@ use jiff::SignedDuration;
 use outcome::{Exit, Failure, Refusal};
 use tailnet::Tailnet;
 
-use crate::config::overriding;
+use crate::config::{more, overriding};
 use crate::facts::{Facts, Sshd};
+use crate::table::listed;
+use crate::texts;
 
 /// A key that stops being good sooner would lock the operator out.
 const KEY_LASTS: SignedDuration = SignedDuration::from_hours(24);
@@ -58,7 +60,7 @@ impl Refusals {
             self.add(
                 "key-expires",
                 reason,
-                "renew it by: tailscale up --force-reauth, or have it never expire, then plan again",
+                "at the console renew it by: tailscale up --force-reauth, or have it never expire, then plan again",
             );
         }
         let Some(address) = tailnet.v4() else {
@@ -78,23 +80,68 @@ impl Refusals {
     }
 
     pub(crate) fn sshd(&mut self, sshd: &Sshd, address: Ipv4Addr) {
-        if let Err(why) = &sshd.effective {
-            self.add(
-                "sshd-config-invalid",
-                format!("sshd would not start as it is: {why}"),
-                "mend what it says, then plan again",
-            );
+        match &sshd.effective {
+            Err(why) => {
+                let reason = format!("sshd would not start as it is: {why}");
+                self.add("sshd-config-invalid", reason, "mend what it says, then plan again");
+            }
+            Ok(lines) if sshd.named().len() > 1 => {
+                let lines: Vec<_> = lines.iter().map(String::as_str).collect();
+                let reason = format!("sshd would listen at several ports: {}", lines.join(", "));
+                self.add("several-ports", reason, "leave one `Port`, then plan again");
+            }
+            Ok(_) => {}
+        }
+        if !sshd.is_as_its_files_say() {
+            let reason = format!("sshd listens at {}, and its files say otherwise by now", listed(&sshd.held));
+            let next = "restart it, see that you can log in, then plan again";
+            self.add("sshd-stale", reason, next);
         }
         let overriding = overriding(&sshd.service.arguments);
         if !overriding.is_empty() {
-            let reason = format!(
-                "{} starts sshd with `{}`, which no file can change",
-                sshd.service.unit.name,
-                overriding.join(" ")
-            );
+            let name = &sshd.service.unit.name;
+            let reason = format!("{name} starts sshd with `{}`, which no file can change", overriding.join(" "));
             self.add("sshd-opts", reason, "take it out of /etc/default/ssh (or /etc/sysconfig/sshd), then plan again");
         }
         self.0.extend(sshd.config.conflicts(address));
+        self.units(sshd);
+        self.drop_ins(sshd);
+    }
+
+    /// What systemd could not be brought to, or not back from.
+    fn units(&mut self, sshd: &Sshd) {
+        let service = &sshd.service.unit;
+        let next = "have sshd started by the unit of its package, then plan again";
+        if !["enabled", "disabled"].contains(&service.enablement.as_str()) {
+            let reason = format!("{} is {}: it cannot be enabled for the next boot", service.name, service.enablement);
+            self.add("sshd-unit", reason, next);
+        }
+        for socket in &sshd.sockets {
+            let name = &socket.name;
+            if !["enabled", "disabled", "masked", "static"].contains(&socket.enablement.as_str()) {
+                let reason = format!("{name} is {}: it would not come back as it was", socket.enablement);
+                self.add("sshd-unit", reason, next);
+            }
+            if sshd.service.requires.contains(name) && !sshd.linked.contains(name) {
+                let reason =
+                    format!("{} requires {name} by a line of its own: it would not start without it", service.name);
+                self.add("sshd-unit", reason, "take the line out of its drop-ins (systemctl cat), then plan again");
+            }
+        }
+    }
+
+    /// What would be lost with a file that is replaced.
+    fn drop_ins(&mut self, sshd: &Sshd) {
+        let path = sshd.drop_in.path.display();
+        for (number, said) in sshd.drop_in.kept.iter().flat_map(|kept| more(&kept.text)) {
+            let reason = format!("{path}:{number} says `{said}`, and the file will be replaced");
+            self.add("odd-file", reason, "move the line to a file of another name there, then plan again");
+        }
+        let unit = &sshd.unit_drop_in;
+        if unit.kept.as_ref().is_some_and(|kept| !texts::is_ours(&kept.text)) {
+            let reason = format!("{} is somebody else's, and would be replaced", unit.path.display());
+            self.add("odd-file", reason, "give it another name, then plan again");
+        }
     }
 
     /// Somebody else at the ports of sshd would be taken for it.

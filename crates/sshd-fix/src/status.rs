@@ -11,6 +11,8 @@ use serde::Serialize;
 
 use crate::decide::{Decision, plan};
 use crate::facts::Facts;
+use crate::paths::TIMER;
+use crate::table::listed;
 
 /// How it stands with sshd.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -72,7 +74,12 @@ pub fn status(facts: &Facts, left_s: Option<u64>) -> Result<Status, Failure> {
 /// When systemd does not tell.
 pub fn left(host: &dyn Host, within_s: u64) -> Result<Option<u64>, Failure> {
     let property = "--property=ActiveState,ActiveEnterTimestampMonotonic";
-    let shown = host.run(&Cmd::new("systemctl").args(["show", property, "sshd-fix-revert.timer"]))?.stdout_text();
+    let shown = host.run(&Cmd::new("systemctl").args(["show", property, TIMER]))?;
+    if !shown.success() {
+        let reason = format!("systemd does not tell of {TIMER}: {}", shown.status);
+        return Err(Failure::infrastructure("systemd", reason, "ask again: sshd-fix status"));
+    }
+    let shown = shown.stdout_text();
     let of = |name: &str| shown.lines().find_map(|line| line.strip_prefix(name));
     let since = of("ActiveEnterTimestampMonotonic=").and_then(|micros| micros.parse().ok()).map(Duration::from_micros);
     let (Some("active"), Some(since)) = (of("ActiveState="), since) else { return Ok(None) };
@@ -85,10 +92,6 @@ pub fn left(host: &dyn Host, within_s: u64) -> Result<Option<u64>, Failure> {
 
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let listed = |addresses: &[SocketAddr]| {
-            let listed: Vec<_> = addresses.iter().map(ToString::to_string).collect();
-            if listed.is_empty() { "nowhere".to_owned() } else { listed.join(", ") }
-        };
         match self {
             Self::NoSshd => f.write_str("no-sshd: no sshd runs here, and none would at the next boot"),
             Self::LockedDown { at } => write!(f, "locked-down: sshd listens at {at} and nowhere else"),

@@ -4,12 +4,21 @@ use std::net::Ipv4Addr;
 
 use crate::paths::{PENDING, PROGRAM, STATE};
 
-/// What binds sshd.
-pub(crate) fn drop_in(address: Ipv4Addr) -> String {
-    format!("# Written by sshd-fix: sshd listens on the tailnet alone.\nAddressFamily inet\nListenAddress {address}\n")
+/// The first words of every file of these.
+const MARK: &str = "# Written by sshd-fix";
+
+/// It was put there by a change.
+pub(crate) fn is_ours(text: &str) -> bool {
+    text.starts_with(MARK)
 }
 
-/// At a boot sshd starts before the address is there and gives up for good: it has to wait, and to try again.
+/// What binds sshd.
+pub(crate) fn drop_in(address: Ipv4Addr) -> String {
+    format!("{MARK}: sshd listens on the tailnet alone.\nAddressFamily inet\nListenAddress {address}\n")
+}
+
+/// At a boot sshd starts before the address is there and gives up for good: it has to wait, and to try again. Its runtime
+/// directory stays meanwhile, without which nobody checks a configuration.
 pub(crate) const UNIT_DROP_IN: &str = "\
 # Written by sshd-fix: the address of the tailnet comes up after sshd would start.
 [Unit]
@@ -21,7 +30,12 @@ StartLimitIntervalSec=0
 RestartPreventExitStatus=
 Restart=always
 RestartSec=1s
+RuntimeDirectoryPreserve=yes
 ";
+
+/// What systemd has to make of it, whatever else there is.
+pub(crate) const RETRIES: [&str; 4] =
+    ["Restart=always", "RestartUSec=1s", "RestartPreventExitStatus=", "StartLimitIntervalUSec=0"];
 
 /// Before everything of sshd: whatever it starts from at this boot, it starts from what was there before the change.
 pub(crate) fn boot_unit(units: &str) -> String {
@@ -52,6 +66,7 @@ pub(crate) fn revert_unit(units: &str) -> String {
         "[Unit]
 Description=Put back sshd: a change of sshd-fix was not confirmed
 ConditionPathExists={PENDING}
+RequiresMountsFor={STATE}
 After=sshd-fix-boot.service {units}
 StartLimitIntervalSec=0
 
@@ -71,6 +86,7 @@ pub(crate) fn timer_unit(within_s: u64) -> String {
         "[Unit]
 Description=Put back sshd unless the change of sshd-fix is confirmed
 ConditionPathExists={PENDING}
+RequiresMountsFor={STATE}
 
 [Timer]
 OnActiveSec={within_s}s

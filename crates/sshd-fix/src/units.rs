@@ -1,6 +1,6 @@
 //! What systemd tells of units: `systemctl show`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use host::{Cmd, Host};
@@ -8,7 +8,12 @@ use outcome::Failure;
 
 /// Of each unit.
 const PROPERTIES: &str = "--property=Id,LoadState,ActiveState,UnitFileState,FragmentPath,MainPID,TriggeredBy,\
-Environment,EnvironmentFiles,ExecStart,Listen";
+Environment,EnvironmentFiles,ExecStart,Listen,Requires,Requisite,BindsTo,\
+Restart,RestartUSec,RestartPreventExitStatus,StartLimitIntervalUSec";
+
+/// What decides whether a unit that failed is started again, as `systemctl show` names it.
+pub(crate) const RETRIES: [&str; 4] =
+    ["Restart=", "RestartUSec=", "RestartPreventExitStatus=", "StartLimitIntervalUSec="];
 
 /// What starts sshd.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,6 +26,10 @@ pub struct Service {
     pub program: String,
     /// Its arguments, with the variables of its environment in them.
     pub arguments: Vec<String>,
+    /// The units without which it is not started.
+    pub requires: Vec<String>,
+    /// Whether it is started again, as systemd has it from all files: lines of `systemctl show`.
+    pub retries: BTreeSet<String>,
 }
 
 /// A unit that is installed.
@@ -42,11 +51,6 @@ impl Unit {
     pub(crate) fn is(&self, enablement: &str) -> bool {
         self.enablement == enablement
     }
-
-    /// A file of the administrator's own stands where a mask would.
-    pub(crate) fn is_unmaskable(&self) -> bool {
-        self.fragment.starts_with("/etc/systemd/system")
-    }
 }
 
 /// The properties of one unit.
@@ -58,7 +62,7 @@ impl Shown {
     }
 
     fn is_there(&self) -> bool {
-        ["loaded", "masked"].contains(&self.of("LoadState"))
+        self.of("LoadState") != "not-found"
     }
 
     fn unit(&self) -> Unit {
@@ -91,7 +95,9 @@ pub(crate) fn sshd(host: &dyn Host) -> Result<(Option<Service>, Vec<Unit>), Fail
         several => several.iter().find(|unit| unit.unit().active).or(several.first()),
     };
     let triggers = service.map_or("", |service| service.of("TriggeredBy"));
-    let names: Vec<&str> = ["ssh.socket", "sshd.socket"].into_iter().chain(triggers.split_whitespace()).collect();
+    // Timers and paths only start it: they listen nowhere.
+    let triggers = triggers.split_whitespace().filter(|name| name.ends_with(".socket"));
+    let names: Vec<&str> = ["ssh.socket", "sshd.socket"].into_iter().chain(triggers).collect();
     let mut sockets: Vec<Unit> = Vec::new();
     for socket in show(host, &names)?.iter().filter(|shown| shown.is_there()).map(Shown::unit) {
         if sockets.iter().all(|known| known.name != socket.name) {
@@ -130,13 +136,18 @@ fn describe(host: &dyn Host, shown: &Shown) -> Result<Service, Failure> {
         }
     }
     let pid = shown.of("MainPID").parse().ok().filter(|pid| *pid != 0);
-    Ok(Service { unit, pid, program, arguments })
+    let requires = ["Requires", "Requisite", "BindsTo"].iter().flat_map(|name| shown.of(name).split_whitespace());
+    let retries = RETRIES.iter().map(|name| format!("{name}{}", shown.of(name.trim_end_matches('=')))).collect();
+    Ok(Service { unit, pid, program, arguments, requires: requires.map(str::to_owned).collect(), retries })
 }
 
 /// The variables of a unit: `Environment=`, then each `EnvironmentFile=`.
 fn environment(host: &dyn Host, shown: &Shown) -> Result<BTreeMap<String, String>, String> {
-    let mut variables: BTreeMap<_, _> = shown
-        .of("Environment")
+    let own = shown.of("Environment");
+    if own.contains(['"', '\'', '\\', '$']) {
+        return Err(format!("its environment `{own}` is not understood"));
+    }
+    let mut variables: BTreeMap<_, _> = own
         .split_whitespace()
         .filter_map(|pair| pair.split_once('='))
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
@@ -162,6 +173,15 @@ fn assigned(line: &str) -> Option<(String, String)> {
     let value = value.trim();
     let bare = ['"', '\''].iter().find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote)).unwrap_or(value);
     (!bare.contains(['"', '\'', '\\', '$', '`'])).then(|| (name.trim().to_owned(), bare.to_owned()))
+}
+
+/// Whether all of these units run.
+///
+/// # Errors
+/// As [`sshd`].
+pub(crate) fn run(host: &dyn Host, names: &[String]) -> Result<bool, Failure> {
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    Ok(names.is_empty() || show(host, &names)?.iter().all(|shown| shown.unit().active))
 }
 
 /// The main process of a service, where it runs.

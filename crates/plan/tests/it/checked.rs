@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use insta::assert_snapshot;
-use plan::{Effect, Plan, Rule};
+use plan::{Effect, Plan, Rule, Step};
 
 use crate::sample;
 
@@ -9,7 +9,7 @@ const VALIDATED: Rule = Rule {
     name: "validated",
     reason: "a broken configuration would leave no server",
     step: |effect| effect.words().starts_with(&["systemctl", "restart"]),
-    needs: |effect| effect.words() == ["server", "--check"],
+    needs: |_, earlier| earlier.words() == ["server", "--check"],
     voided_by: |effect| matches!(effect, Effect::Write { path, .. } if path.starts_with("/etc")),
 };
 
@@ -31,6 +31,25 @@ fn a_step_without_the_one_it_needs_is_found() {
     let mut plan = sample();
     plan.steps.remove(1);
     assert_snapshot!(check(plan), @"step `restart` breaks the rule `validated`: a broken configuration would leave no server");
+}
+
+#[test]
+fn what_is_needed_may_depend_on_the_step() {
+    let stopped = Rule {
+        name: "stopped",
+        reason: "it would go on",
+        step: |effect| effect.words().starts_with(&["systemctl", "mask"]),
+        needs: |mask, earlier| {
+            earlier.words().starts_with(&["systemctl", "stop"]) && earlier.words()[2] == mask.words()[2]
+        },
+        voided_by: |_| false,
+    };
+    let call = |verb: &str, unit: &str| Step::new(verb, Effect::run(["systemctl", verb, unit]), "");
+    let check = |stops: &str| {
+        let plan = Plan { steps: vec![call("stop", stops), call("mask", "a.socket")], rollback: vec![] };
+        plan.checked(&[stopped], Path::new("/")).is_ok()
+    };
+    assert!(check("a.socket") && !check("b.socket"));
 }
 
 #[test]

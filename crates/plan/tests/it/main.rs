@@ -4,18 +4,19 @@ mod applied;
 mod checked;
 mod shown;
 
-use plan::{Effect, Expect, Plan, Step};
+use plan::{Effect, Plan, Step};
 
 /// Writes a configuration, has it checked and restarts what reads it.
 fn sample() -> Plan {
-    let listens = Expect::Lines {
-        starting: ["listen".to_owned()].into(),
-        exactly: ["listen 10.0.0.1".to_owned(), "listen 10.0.0.2".to_owned()].into(),
-    };
     Plan {
         steps: vec![
             Step::new("config", Effect::write("/etc/server.conf", 0o644, "a\nb\n"), "listen in one place"),
-            Step::new("valid", Effect::run(["/usr/sbin/server", "--check"]).expecting(listens), "before it is used"),
+            Step::new(
+                "valid",
+                Effect::run(["/usr/sbin/server", "--check"])
+                    .saying(&["listen "], &["listen 10.0.0.1", "listen 10.0.0.2"]),
+                "before it is used",
+            ),
             Step::new("restart", Effect::run(["systemctl", "restart", "server.service"]), "read it"),
         ],
         rollback: vec![

@@ -46,7 +46,7 @@ fn a_new_connection_from_another_machine_of_the_tailnet_confirms() {
 #[test]
 fn every_other_way_in_does_not() {
     let by = |local, peer, above| arrived(|arrival| arrival.operator = through(local, peer, above));
-    assert_snapshot!(arrived(|arrival| arrival.operator = Operator::Local), @"no-connection: this does not show that the new way in works: you are on this machine and came through no connection (tmux and screen hide it)");
+    assert_snapshot!(arrived(|arrival| arrival.operator = Operator::Local), @"no-connection: this does not show that the new way in works: you are on this machine and came through no connection (tmux, screen, mosh and systemd-run hide it)");
     assert_snapshot!(by("203.0.113.1:22", "198.51.100.7:50000", [700, 600, SERVER, 1]), @"another-way: this does not show that the new way in works: you came in at 203.0.113.1:22 and not at 100.64.0.1:22");
     assert_snapshot!(by("100.64.0.1:2222", "100.64.0.2:50000", [700, 600, SERVER, 1]), @"another-way: this does not show that the new way in works: you came in at 100.64.0.1:2222 and not at 100.64.0.1:22");
     assert_snapshot!(by("100.64.0.1:22", "100.64.0.2:50000", [700, 600, 400, 1]), @"old-connection: this does not show that the new way in works: your connection is older than the change");

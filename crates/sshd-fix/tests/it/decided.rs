@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use insta::assert_snapshot;
 use outcome::Failure;
-use plan::{Effect, Plan};
+use plan::{Effect, Plan, Step};
 use sshd_fix::{Decision, Facts, RULES, observe, plan as decide};
 
 use crate::machine::Machine;
@@ -72,13 +72,17 @@ fn every_reason_is_told() {
             tailnet.key_expiry = Some(facts.now);
         }
     }), @"
-    sshd-not-changed: 10 reasons
+    sshd-not-changed: 12 reasons
     not-root: this is not root
       next: run it by sudo, in the shell that you logged in to
     tailscale-down: Tailscale is Stopped and not Running
       next: run: tailscale up, see that it says Running, then plan again
     key-expires: the machine's key in the tailnet ends at 2026-09-21T14:13:20Z: nobody would get in after that
-      next: renew it by: tailscale up --force-reauth, or have it never expire, then plan again
+      next: at the console renew it by: tailscale up --force-reauth, or have it never expire, then plan again
+    several-ports: sshd would listen at several ports: listenaddress 0.0.0.0:22, listenaddress 0.0.0.0:2222
+      next: leave one `Port`, then plan again
+    sshd-stale: sshd listens at 0.0.0.0:22, [::]:22, and its files say otherwise by now
+      next: restart it, see that you can log in, then plan again
     sshd-opts: ssh.service starts sshd with `-p ListenAddress=0.0.0.0 Port=22 -6`, which no file can change
       next: take it out of /etc/default/ssh (or /etc/sysconfig/sshd), then plan again
     include-missing: /etc/ssh/sshd_config does not include /etc/ssh/sshd_config.d/*.conf, so that a drop-in has no effect
@@ -136,6 +140,56 @@ fn what_is_of_no_use_to_sshd_is_no_tailnet() {
     }), @"no-address: the machine has no IPv4 address in the tailnet");
 }
 
+/// What systemd tells of the units of a host, changed.
+fn units(change: impl Fn(&mut sshd_fix::Sshd)) -> String {
+    told(|facts| {
+        if let Ok(Some(sshd)) = &mut facts.sshd {
+            change(sshd);
+        }
+    })
+}
+
+#[test]
+fn what_could_not_be_brought_back_or_to_the_next_boot_is_named() {
+    assert_snapshot!(units(|sshd| sshd.service.unit.enablement = "static".into()), @"sshd-unit: ssh.service is static: it cannot be enabled for the next boot");
+    assert_snapshot!(units(|sshd| sshd.service.unit.enablement = "masked".into()), @"sshd-unit: ssh.service is masked: it cannot be enabled for the next boot");
+    assert_snapshot!(units(|sshd| sshd.sockets[0].enablement = "linked".into()), @"sshd-unit: ssh.socket is linked: it would not come back as it was");
+    assert_snapshot!(units(|sshd| sshd.service.requires.push("ssh.socket".into())), @"sshd-unit: ssh.service requires ssh.socket by a line of its own: it would not start without it");
+    let linked = units(|sshd| {
+        sshd.service.requires.push("ssh.socket".into());
+        sshd.linked.insert("ssh.socket".into());
+    });
+    assert!(linked.starts_with("1. runtime-dir"), "{linked}");
+    assert_snapshot!(told(|facts| facts.not_to_be_run = Ok(true)), @"sshd-not-to-be-run: /etc/ssh/sshd_not_to_be_run is there: sshd would not be started again");
+    assert_snapshot!(units(|sshd| sshd.effective = Ok(["listenaddress 0.0.0.0:22", "listenaddress 0.0.0.0:24"].map(str::to_owned).into())), @"
+    sshd-not-changed: 2 reasons
+    several-ports: sshd would listen at several ports: listenaddress 0.0.0.0:22, listenaddress 0.0.0.0:24
+      next: leave one `Port`, then plan again
+    sshd-stale: sshd listens at 0.0.0.0:22, [::]:22, and its files say otherwise by now
+      next: restart it, see that you can log in, then plan again
+    ");
+}
+
+#[test]
+fn an_sshd_that_did_not_read_its_files_is_not_brought_back_by_them() {
+    let machine = Machine::debian(false).with(sshd_fix::paths::DROP_IN, "ListenAddress 100.64.0.1\n");
+    assert_snapshot!(of(&machine, |_| ()), @"sshd-stale: sshd listens at 0.0.0.0:22, [::]:22, and its files say otherwise by now");
+}
+
+#[test]
+fn what_would_be_lost_with_a_file_is_named() {
+    let former = "# mine\nListenAddress 100.64.0.1\nPasswordAuthentication no\nAllowUsers root\n";
+    assert_snapshot!(of(&Machine::debian(false).with(sshd_fix::paths::DROP_IN, former).restarted(), |_| ()), @"
+    sshd-not-changed: 2 reasons
+    odd-file: /etc/ssh/sshd_config.d/99-tailscale-only.conf:3 says `passwordauthentication no`, and the file will be replaced
+      next: move the line to a file of another name there, then plan again
+    odd-file: /etc/ssh/sshd_config.d/99-tailscale-only.conf:4 says `allowusers root`, and the file will be replaced
+      next: move the line to a file of another name there, then plan again
+    ");
+    let unit = sshd_fix::paths::unit_drop_in("ssh.service");
+    assert_snapshot!(of(&Machine::debian(false).with(&unit, "[Service]\nNice=5\n"), |_| ()), @"odd-file: /etc/systemd/system/ssh.service.d/zz-tailscale-only.conf is somebody else's, and would be replaced");
+}
+
 #[test]
 fn somebody_else_at_a_port_of_sshd_is_named() {
     let machine = Machine::debian(false);
@@ -145,13 +199,13 @@ fn somebody_else_at_a_port_of_sshd_is_named() {
 
 #[test]
 fn a_drop_in_that_was_there_is_put_back() {
-    let machine = Machine::debian(false).with(sshd_fix::paths::DROP_IN, "ListenAddress 100.64.0.7\n");
+    let machine = Machine::debian(false).with(sshd_fix::paths::DROP_IN, "ListenAddress 100.64.0.7\n").restarted();
     let text = of(&machine, |_| ());
     let back: Vec<&str> = text.lines().skip_while(|line| !line.starts_with("r1.")).take(3).collect();
     assert_snapshot!(back.join("\n"), @r#"
     r1. strays: of a write that was cut off
-         run find /etc/ssh /etc/systemd/system -maxdepth 2 -type f "(" -name "99-tailscale-only.conf.new-*" -o -name "sshd-fix-*.new-*" ")" -delete
-    r2. drop-in-back: as it was
+         run find /etc/ssh /etc/systemd/system -maxdepth 2 -type f "(" -name "*-tailscale-only.conf.new-*" -o -name "sshd-fix-*.new-*" ")" -delete
+    r2. drop-in-back: it said this
     "#);
 }
 
@@ -173,21 +227,32 @@ fn v01_a_plan_that_would_lock_out_is_not_carried_out() {
         }
     };
     let without = |name: &'static str| broken(&move |plan: &mut Plan| plan.steps.retain(|step| step.name != name));
+    let late = |name: &'static str, effect: Effect| {
+        broken(&move |plan: &mut Plan| {
+            let at = plan.steps.iter().position(|step| step.name == name).unwrap();
+            plan.steps.insert(at, Step::new("late", effect.clone(), ""));
+        })
+    };
     assert_snapshot!(broken(&|_| ()), @"fine");
     assert_snapshot!(without("listens"), @"
     validated: socket-disable
     validated: socket-mask
+    validated: service-enable
     validated: restart
     ");
     assert_snapshot!(without("candidate-listens"), @"
     candidate-first: drop-in
     candidate-first: unit-drop-in
     ");
+    assert_snapshot!(without("program-runs"), @"can-come-back: pending");
+    assert_snapshot!(without("arm-enable"), @"comes-back-at-a-boot: pending");
+    assert_snapshot!(without("arm-sync"), @"synced: pending");
     assert_snapshot!(without("pending"), @"
     journalled: drop-in
     journalled: unit-drop-in
     journalled: socket-disable
     journalled: socket-mask
+    journalled: service-enable
     journalled: restart
     ");
     assert_snapshot!(without("armed"), @"
@@ -195,10 +260,41 @@ fn v01_a_plan_that_would_lock_out_is_not_carried_out() {
     armed: unit-drop-in
     armed: socket-disable
     armed: socket-mask
+    armed: service-enable
     armed: restart
     ");
     assert_snapshot!(without("socket-disable"), @"disabled-before-masked: socket-mask");
     assert_snapshot!(broken(&|plan| plan.rollback.retain(|step| step.name != "drop-in-back")), @"rollback-complete: drop-in");
+    assert_snapshot!(late("drop-in", Effect::remove(sshd_fix::paths::PENDING)), @"
+    journalled: drop-in
+    journalled: unit-drop-in
+    journalled: socket-disable
+    journalled: socket-mask
+    journalled: service-enable
+    journalled: restart
+    ");
+    assert_snapshot!(late("drop-in", Effect::run(["systemctl", "stop", "sshd-fix-revert.timer"])), @"
+    armed: drop-in
+    armed: unit-drop-in
+    armed: socket-disable
+    armed: socket-mask
+    armed: service-enable
+    armed: restart
+    ");
+    assert_snapshot!(late("pending", Effect::remove(sshd_fix::paths::BOOT_WANTED)), @"
+    synced: pending
+    comes-back-at-a-boot: pending
+    ");
+    assert_snapshot!(late("candidate-valid", Effect::run(["systemctl", "kill", "ssh"])), @"
+    validated: late
+    journalled: late
+    armed: late
+    ");
+    assert_snapshot!(late("candidate-valid", Effect::run(["systemctl", "isolate", "rescue.target"])), @"
+    validated: late
+    journalled: late
+    armed: late
+    ");
     // What is judged has to be what is in use by then.
     assert_snapshot!(broken(&|plan| {
         let at = plan.steps.iter().position(|step| step.name == "restart").unwrap();

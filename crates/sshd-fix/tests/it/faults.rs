@@ -90,6 +90,7 @@ fn v01_a_way_back_that_fails_is_gone_again() {
             machine.fails(Fault::Once(at));
             let first = sshd_fix::revert(&machine, &|_| ());
             let effects = machine.effects();
+            assert!(!machine.listeners().is_empty(), "effect {at}");
             if machine.state().files.contains_key(Path::new(PENDING)) {
                 sshd_fix::revert(&machine, &|_| ()).unwrap();
             }
@@ -192,11 +193,9 @@ fn a_boot_puts_the_files_back_before_anything_starts() {
 fn who_waits_learns_how_it_ended() {
     let ended = |end: &dyn Fn(&Machine)| {
         let machine = Machine::debian(false);
-        let change = change(&machine);
-        let journal = change.journal.clone();
-        apply(&machine, change, &|_| ()).unwrap();
+        apply(&machine, change(&machine), &|_| ()).unwrap();
         end(&machine);
-        sshd_fix::await_confirmation(&machine, &journal).map_err(|failure| failure.class)
+        sshd_fix::await_confirmation(&machine).map_err(|failure| failure.class)
     };
     let confirmed = |machine: &Machine| {
         machine.keep_confirmed();
@@ -206,25 +205,117 @@ fn who_waits_learns_how_it_ended() {
     let reverted = |machine: &Machine| drop(sshd_fix::revert(machine, &|_| ()).unwrap());
     assert_eq!(ended(&reverted), Err("put-back".into()));
     let mut machine = Machine::debian(false);
-    let change = change(&machine);
-    let journal = change.journal.clone();
-    apply(&machine, change, &|_| ()).unwrap();
+    apply(&machine, change(&machine), &|_| ()).unwrap();
     machine.sleepless = true;
-    let interrupted = sshd_fix::await_confirmation(&machine, &journal).unwrap_err();
+    let interrupted = sshd_fix::await_confirmation(&machine).unwrap_err();
     assert_eq!(interrupted.class, "interrupted");
 }
 
+/// A confirmation that was killed before anything was disarmed.
 #[test]
-fn a_change_that_was_confirmed_before_does_not_confirm_the_next() {
+fn a_change_that_was_put_back_does_not_count_as_confirmed() {
     let machine = Machine::debian(false);
-    let change_of_before = change(&machine);
-    let journal = change_of_before.journal.clone();
-    apply(&machine, change_of_before, &|_| ()).unwrap();
+    apply(&machine, change(&machine), &|_| ()).unwrap();
     machine.keep_confirmed();
     sshd_fix::revert(&machine, &|_| ()).unwrap();
+    assert!(sshd_fix::await_confirmation(&machine).is_err());
+    let nothing = sshd_fix::rollback(&machine, Path::new("/opt/sshd-fix"), &|_| ()).unwrap_err();
+    assert_eq!(nothing.class, "nothing-to-put-back");
+    // And one that was confirmed after that is not taken for put back.
     apply(&machine, change(&machine), &|_| ()).unwrap();
+    machine.forget_pending();
+    sshd_fix::await_confirmation(&machine).unwrap();
+}
+
+/// What `rollback` does to a machine whose change was confirmed.
+fn taken_back(machine: &Machine) -> Result<(), String> {
+    sshd_fix::rollback(machine, Path::new("/opt/sshd-fix"), &|_| ())
+        .map(drop)
+        .map_err(|failure| failure.class.into_owned())
+}
+
+fn confirmed(by_socket: bool) -> Machine {
+    let machine = Machine::debian(by_socket);
+    apply(&machine, change(&machine), &|_| ()).unwrap();
+    machine.keep_confirmed();
+    machine.forget_pending();
+    sshd_fix::tidy(&machine, &|_| ()).unwrap();
+    machine
+}
+
+#[test]
+fn v01_what_was_confirmed_is_taken_back_whatever_step_is_the_last() {
+    for by_socket in [false, true] {
+        for at in 1.. {
+            let machine = confirmed(by_socket);
+            let (before, after) = (in_use(&Machine::debian(by_socket)), in_use(&machine));
+            machine.fails(Fault::From(at));
+            let ended = taken_back(&machine);
+            let pending = machine.state().files.contains_key(Path::new(PENDING));
+            machine.reboot();
+            let now = in_use(&machine);
+            assert!(now.files == before.files || now.files == after.files && !pending, "effect {at}");
+            assert!(!machine.listeners().is_empty(), "effect {at}");
+            if ended.is_ok() {
+                assert!(at > 20, "{at}");
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_is_taken_back_to_where_nobody_would_listen() {
+    let machine = confirmed(false);
+    let after = in_use(&machine);
+    machine.edit(sshd_fix::paths::CONFIRMED, |text| {
+        text.replace("0.0.0.0:22", "192.0.2.1:22").replace("[::]:22", "192.0.2.2:22")
+    });
+    assert_eq!(taken_back(&machine), Err("leads-nowhere".into()));
+    assert_eq!(in_use(&machine), after);
+}
+
+/// A kill in the middle of a change to a socket, and somebody who begins again at once.
+#[test]
+fn v01_a_change_that_waits_is_not_forgotten_by_the_next() {
+    let machine = Machine::debian(true);
+    let effects = std::cell::Cell::new(0);
+    apply(&machine, change(&machine), &|step| {
+        if step.name == "service-enable" {
+            effects.set(machine.effects());
+        }
+    })
+    .unwrap();
+    let machine = Machine::debian(true);
+    let before = in_use(&machine);
+    let change = change(&machine);
+    machine.fails(Fault::From(effects.get() + 1));
+    apply(&machine, change, &|_| ()).unwrap_err();
+    machine.fails(Fault::Never);
+    assert!(machine.listeners().is_empty());
+    assert_eq!(plan(&facts(&machine), WITHIN).unwrap_err().class, "pending");
+    sshd_fix::tidy(&machine, &|_| ()).unwrap();
     sshd_fix::revert(&machine, &|_| ()).unwrap();
-    assert!(sshd_fix::await_confirmation(&machine, &journal).is_err());
+    assert_eq!(in_use(&machine), before);
+}
+
+#[test]
+fn a_drop_in_of_the_unit_that_another_one_overrides_is_not_enough() {
+    let mut machine = Machine::debian(false);
+    machine.overridden = true;
+    assert_snapshot!(put_back(&machine, &|_| ()), @"put-back: step `retries`: `systemctl show --property=Restart,RestartUSec,RestartPreventExitStatus,StartLimitIntervalUSec ssh.service`: it says `Restart=on-failure`, `RestartPreventExitStatus=255`, `RestartUSec=100ms`, `StartLimitIntervalUSec=10s` and has to say `Restart=always`, `RestartPreventExitStatus=`, `RestartUSec=1s`, `StartLimitIntervalUSec=0`; everything is as it was");
+}
+
+#[test]
+fn a_step_that_comes_after_it_was_put_back_is_undone() {
+    let machine = Machine::debian(false);
+    let late = |step: &plan::Step| {
+        if step.name == "drop-in-dir" {
+            sshd_fix::revert(&machine, &|_| ()).unwrap();
+            machine.edit(sshd_fix::paths::DROP_IN, |_| "ListenAddress 100.64.0.1\n".into());
+        }
+    };
+    assert!(put_back(&machine, &late).starts_with("put-back: "));
 }
 
 proptest! {
@@ -234,10 +325,11 @@ proptest! {
         enabled: bool,
         masked: bool,
         users in "[a-z]{1,8}",
-        former in proptest::option::of("(# [a-z]{0,9}\n){0,3}"),
+        former in proptest::option::of("((# [a-z]{0,9}|ListenAddress 100[.]64[.]0[.]1|AddressFamily inet|)\n){0,3}"),
     ) {
         let machine = Machine::debian(by_socket).with("/etc/ssh/sshd_config.d/10-users.conf", &format!("AllowUsers {users}\n"));
         let machine = former.iter().fold(machine, |machine, text| machine.with(sshd_fix::paths::DROP_IN, text));
+        let machine = if by_socket { machine } else { machine.restarted() };
         machine.unit_is(if by_socket { "ssh.service" } else { "ssh.socket" }, enabled && by_socket, masked && !by_socket);
         let before = in_use(&machine);
         let Decision::Change(change) = decide(&machine) else { panic!("nothing to change") };

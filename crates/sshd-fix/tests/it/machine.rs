@@ -14,6 +14,12 @@ use host::{Cmd, Host, HostError, Kind, Output, Stat, Status};
 pub(crate) const TAILSCALE: &str =
     r#"{"BackendState":"Running","TailscaleIPs":["100.64.0.1","fd7a:115c:a1e0::1"],"Self":{"Online":true}}"#;
 
+const UNIT_DROP_IN: &str = "/etc/systemd/system/ssh.service.d/zz-tailscale-only.conf";
+const SERVICE: &str = "ExecStart={ path=/usr/sbin/sshd ; argv[]=/usr/sbin/sshd -D $SSHD_OPTS ; ignore_errors=no }
+TriggeredBy=ssh.socket
+EnvironmentFiles=/etc/default/ssh (ignore_errors=yes)
+Requires=system.slice sysinit.target";
+
 /// What is where, and what runs.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct State {
@@ -48,6 +54,8 @@ pub(crate) struct Machine {
     taken: Mutex<String>,
     sleeps: Mutex<usize>,
     pub(crate) sleepless: bool,
+    /// Another drop-in of the unit wins.
+    pub(crate) overridden: bool,
     pub(crate) tailscale: String,
 }
 
@@ -69,6 +77,7 @@ impl Machine {
             taken: Mutex::default(),
             sleeps: Mutex::default(),
             sleepless: false,
+            overridden: false,
             tailscale: TAILSCALE.into(),
         }
     }
@@ -82,6 +91,13 @@ impl Machine {
         let mut state = self.state.lock().unwrap();
         let unit = state.units.get_mut(name).unwrap();
         (unit.enabled, unit.masked) = (enabled, masked);
+    }
+
+    /// Changes a file.
+    pub(crate) fn edit(&self, path: &str, change: impl FnOnce(String) -> String) {
+        let mut state = self.state.lock().unwrap();
+        let text = state.files.remove(Path::new(path)).unwrap_or_default();
+        state.files.insert(path.into(), change(text));
     }
 
     /// As after a confirmation.
@@ -108,6 +124,12 @@ impl Machine {
 
     pub(crate) fn effects(&self) -> usize {
         *self.effects.lock().unwrap()
+    }
+
+    /// sshd reads its files anew.
+    pub(crate) fn restarted(self) -> Self {
+        self.systemctl(&["restart", "ssh.service"]).unwrap();
+        self
     }
 
     /// Somebody else listens there, or nobody any more.
@@ -265,9 +287,14 @@ impl Machine {
                 let service = *name == "ssh.service";
                 let pid = u32::from(service && unit.active) * 500;
                 let more = if service {
-                    "ExecStart={ path=/usr/sbin/sshd ; argv[]=/usr/sbin/sshd -D $SSHD_OPTS ; ignore_errors=no }\nTriggeredBy=ssh.socket\nEnvironmentFiles=/etc/default/ssh (ignore_errors=yes)"
+                    let retries = if state.files.contains_key(Path::new(UNIT_DROP_IN)) && !self.overridden {
+                        "Restart=always\nRestartUSec=1s\nRestartPreventExitStatus=\nStartLimitIntervalUSec=0"
+                    } else {
+                        "Restart=on-failure\nRestartUSec=100ms\nRestartPreventExitStatus=255\nStartLimitIntervalUSec=10s"
+                    };
+                    format!("{retries}\n{SERVICE}")
                 } else {
-                    "Listen=[::]:22 (Stream)"
+                    "Listen=[::]:22 (Stream)".into()
                 };
                 format!("Id={name}\nLoadState=loaded\nActiveState={active}\nUnitFileState={enablement}\nFragmentPath=/lib/systemd/system/{name}\nMainPID={pid}\n{more}")
             }
@@ -279,11 +306,12 @@ impl Machine {
     /// What a program says, and what it does.
     fn program(&self, program: &str, args: &[&str]) -> Result<String, String> {
         match (program, args) {
+            ("systemctl", ["show", "--property=SubState", _]) => Ok("SubState=waiting\n".into()),
             ("systemctl", ["show", ..]) => Ok(self.show(args)),
             ("systemctl", ["is-active", _]) => Ok("active".into()),
             ("systemctl", _) => self.systemctl(args),
             ("tailscale", _) => Ok(self.tailscale.clone()),
-            ("ip", _) => Ok(r#"[{"ifname":"eth0","addr_info":[{"local":"203.0.113.1"}]},{"ifname":"tailscale0","addr_info":[{"local":"100.64.0.1"}]}]"#.into()),
+            ("ip", _) => Ok(r#"[{"ifname":"lo","addr_info":[{"local":"127.0.0.1"},{"local":"::1"}]},{"ifname":"eth0","addr_info":[{"local":"203.0.113.1"}]},{"ifname":"tailscale0","addr_info":[{"local":"100.64.0.1"}]}]"#.into()),
             ("/usr/sbin/sshd", [mode, rest @ ..]) => {
                 let main = if let ["-f", main, ..] = rest { main } else { "/etc/ssh/sshd_config" };
                 let listens = self.config(main)?;
@@ -302,7 +330,7 @@ impl Machine {
                 *self.sleeps.lock().unwrap() += 1;
                 if self.sleepless { Err("interrupted".into()) } else { Ok(String::new()) }
             }
-            ("install" | "sync" | "find", _) => Ok(String::new()),
+            ("install" | "mkdir" | "sync" | "find" | "systemd-run", _) => Ok(String::new()),
             _ => Err(format!("unknown: {program} {args:?}")),
         }
     }
