@@ -11,7 +11,7 @@ mod units;
 
 use std::fs::File;
 use std::os::fd::AsFd as _;
-use std::path::PathBuf;
+use std::path::Path;
 use std::thread;
 
 use host::Host;
@@ -22,7 +22,7 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 pub(crate) use self::links::interfaces;
 
 use self::diag::{Raw, Untold};
-use self::firewall::Found;
+use self::firewall::{Found, Kernel};
 use self::links::Links;
 use self::netlink::DiagError;
 use self::processes::{Known, Processes};
@@ -32,11 +32,16 @@ use crate::unseen;
 const HOME: &str = "/proc/thread-self/ns/net";
 
 pub(crate) fn observe(host: &dyn Host) -> Result<Observed, Failure> {
+    let kernel = Kernel::look();
     thread::scope(|scope| {
-        let firewall = scope.spawn(|| firewall::look(host));
+        // Programs take longer than all the rest.
+        let firewall = (!kernel.is_empty()).then(|| scope.spawn(|| kernel.rules(host)));
         let mut observed = Look::taken()?.observed();
         observed.gaps.extend(units::name(host, &mut observed.sockets));
-        let Found { rules, gaps } = firewall.join().map_err(|_| unseen("the look at the firewall broke off"))?;
+        let Found { rules, gaps } = match firewall {
+            Some(thread) => thread.join().map_err(|_| unseen("the look at the firewall broke off"))?,
+            None => kernel.rules(host),
+        };
         observed.rules = rules;
         observed.gaps.extend(gaps);
         observed.sockets.sort();
@@ -60,14 +65,11 @@ fn seen_here() -> Result<Seen, DiagError> {
     Ok(Seen { sockets, untold, links: links::links()? })
 }
 
-/// What another network namespace shows. The thread that looks is in it for good.
-fn seen_in(namespace: PathBuf) -> Result<Seen, DiagError> {
-    let looked = thread::spawn(move || {
-        let namespace = File::open(namespace)?;
-        move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
-        seen_here()
-    });
-    looked.join().unwrap_or(Err(DiagError::Form))
+/// What another network namespace shows. The calling thread is in it for good.
+fn seen_in(namespace: &Path) -> Result<Seen, DiagError> {
+    let namespace = File::open(namespace)?;
+    move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
+    seen_here()
 }
 
 /// All that was seen at one time.
@@ -78,10 +80,10 @@ struct Look {
 }
 
 impl Look {
-    /// A socket that was opened or closed meanwhile has no owner: then it is looked once more.
+    /// A socket that was opened or closed meanwhile has no owner: where all owners show, it is looked once more.
     fn taken() -> Result<Self, Failure> {
         let first = Self::at_once()?;
-        if first.owns_all() { Ok(first) } else { Self::at_once() }
+        if first.owns_all() || !first.processes.gaps.is_empty() { Ok(first) } else { Self::at_once() }
     }
 
     fn at_once() -> Result<Self, Failure> {
@@ -101,9 +103,17 @@ impl Look {
     /// The other namespaces. Where pairs are `bridged` with what leads out, so may any of them be.
     fn elsewhere(&mut self, bridged: bool) {
         let home = processes::inode(HOME);
-        let others = self.processes.namespaces.clone().into_iter().filter(|(id, _)| Some(*id) != home);
-        for (id, path) in others {
-            match seen_in(path) {
+        let mut others = self.processes.namespaces.clone();
+        others.retain(|id, _| Some(*id) != home);
+        if others.is_empty() {
+            return;
+        }
+        let look = move || others.into_iter().map(|(id, path)| (id, seen_in(&path))).collect::<Vec<_>>();
+        let Ok(looked) = thread::spawn(look).join() else {
+            return self.gap("other network namespaces".into(), "the look at them broke off".into());
+        };
+        for (id, seen) in looked {
+            match seen {
                 Ok(seen) => self.take(Namespace::Other { id, exposed: bridged || seen.links.exposed }, seen),
                 Err(error) => self.gap(format!("the network namespace {id}"), error.to_string()),
             }
