@@ -22,7 +22,7 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 pub(crate) use self::links::interfaces;
 
 use self::diag::{Raw, Untold};
-use self::firewall::{Found, Kernel};
+use self::firewall::Found;
 use self::links::Links;
 use self::netlink::DiagError;
 use self::processes::{Known, Processes};
@@ -32,24 +32,17 @@ use crate::unseen;
 const HOME: &str = "/proc/thread-self/ns/net";
 
 pub(crate) fn observe(host: &dyn Host) -> Result<Observed, Failure> {
-    let kernel = Kernel::look();
-    thread::scope(|scope| {
-        // Programs take longer than all the rest.
-        let firewall = (!kernel.is_empty()).then(|| scope.spawn(|| kernel.rules(host)));
-        let mut observed = Look::taken()?.observed();
-        observed.gaps.extend(units::name(host, &mut observed.sockets));
-        let Found { rules, gaps } = match firewall {
-            Some(thread) => thread.join().map_err(|_| unseen("the look at the firewall broke off"))?,
-            None => kernel.rules(host),
-        };
-        observed.rules = rules;
-        observed.gaps.extend(gaps);
-        observed.sockets.sort();
-        observed.sockets.dedup();
-        observed.gaps.sort();
-        observed.gaps.dedup();
-        Ok(observed)
-    })
+    let mut observed = Look::taken()?.observed();
+    // Programs open sockets of their own: they are asked when it is seen what was open without them.
+    observed.gaps.extend(units::name(host, &mut observed.sockets));
+    let Found { rules, gaps } = firewall::look(host);
+    observed.rules = rules;
+    observed.gaps.extend(gaps);
+    observed.sockets.sort();
+    observed.sockets.dedup();
+    observed.gaps.sort();
+    observed.gaps.dedup();
+    Ok(observed)
 }
 
 /// What a network namespace shows of itself.

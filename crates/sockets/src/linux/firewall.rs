@@ -27,9 +27,14 @@ pub(crate) struct Found {
     pub(crate) gaps: Vec<Gap>,
 }
 
+/// The rules of the calling thread's network namespace that hand on.
+pub(crate) fn look(host: &dyn Host) -> Found {
+    Kernel::look().rules(host)
+}
+
 /// Tables with rules that may hand on, in the calling thread's network namespace.
 #[derive(Debug, Default)]
-pub(crate) struct Kernel {
+struct Kernel {
     /// Those of `nf_tables`.
     new: BTreeSet<Table>,
     /// Those of the older kind.
@@ -39,7 +44,7 @@ pub(crate) struct Kernel {
 }
 
 impl Kernel {
-    pub(crate) fn look() -> Self {
+    fn look() -> Self {
         let mut kernel = Self::default();
         match chains::tables() {
             Ok(tables) => kernel.new = tables,
@@ -54,13 +59,8 @@ impl Kernel {
         kernel
     }
 
-    /// No program has anything to tell.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.new.is_empty() && self.old.is_empty()
-    }
-
     /// What the programs tell of these tables.
-    pub(crate) fn rules(&self, host: &dyn Host) -> Found {
+    fn rules(&self, host: &dyn Host) -> Found {
         let mut found = Found { gaps: self.gaps.clone(), ..Found::default() };
         found.ask(host, self);
         found
