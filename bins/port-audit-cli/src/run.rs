@@ -72,7 +72,7 @@ fn text() -> Result<String, Failure> {
     let length = read.map_err(HostError::io("standard input"))?;
     if length as u64 > MOST {
         let reason = format!("the text is longer than {} MiB", MOST >> 20);
-        return Err(Failure::usage("too-large", reason, "give the text of ss or netstat"));
+        return Err(Failure::usage("text-too-large", reason, "give the text of ss or netstat"));
     }
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
@@ -95,18 +95,18 @@ fn policy(named: Option<&Path>, host: &dyn Host) -> Result<Policy, Failure> {
             let parsed = Policy::parse(&String::from_utf8_lossy(&bytes));
             return parsed.map_err(|error| {
                 let reason = format!("{}: {error}", path.display());
-                Failure::not_ready("bad-policy", reason, "mend what is named")
+                Failure::not_ready("bad-audit-policy", reason, "mend what is named")
             });
         }
     }
-    named.map_or_else(|| Ok(Policy::default()), |path| Err(absent("no-policy", path, "name another file")))
+    named.map_or_else(|| Ok(Policy::default()), |path| Err(absent("no-audit-policy", path, "name another file")))
 }
 
 fn baseline(path: &Path, host: &dyn Host) -> Result<Baseline, Failure> {
     const NEXT: &str = "write one: port-audit --write-baseline FILE";
-    let bytes = trusted(host, path)?.ok_or_else(|| absent("no-baseline", path, NEXT))?;
+    let bytes = trusted(host, path)?.ok_or_else(|| absent("no-audit-baseline", path, NEXT))?;
     Baseline::parse(&bytes)
-        .map_err(|error| Failure::not_ready("bad-baseline", format!("{}: {error}", path.display()), NEXT))
+        .map_err(|error| Failure::not_ready("bad-audit-baseline", format!("{}: {error}", path.display()), NEXT))
 }
 
 fn absent(class: &'static str, path: &Path, next: &str) -> Failure {
