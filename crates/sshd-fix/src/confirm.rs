@@ -143,3 +143,35 @@ fn route(host: &dyn Host, to: IpAddr, from: IpAddr) -> Result<Option<String>, Fa
         .map_err(|error| Failure::not_ready("route", format!("`{cmd}`: {error}"), "install iproute2 4.10 or later"))?;
     Ok(routes.into_iter().find_map(|route| route.dev))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::SCHEMA;
+
+    fn journal(wanted: &str, before: &str, again: bool) -> Journal {
+        Journal {
+            schema: SCHEMA,
+            service: "ssh.service".into(),
+            sockets: vec![],
+            listened: vec![],
+            wanted: wanted.parse().expect("an address"),
+            interface: "tailscale0".into(),
+            within_s: 600,
+            before: [before.parse().expect("an address")].into(),
+            again,
+            files: vec![],
+            units: vec![],
+        }
+    }
+
+    #[test]
+    fn what_was_there_first_is_what_leads_back() {
+        let first = journal("100.64.0.1:22", "0.0.0.0:22", false);
+        let moved = journal("100.64.0.7:22", "100.64.0.1:22", true);
+        assert_eq!(further(moved.clone(), Some(first.clone())), journal("100.64.0.7:22", "0.0.0.0:22", false));
+        assert_eq!(further(moved, None), journal("100.64.0.7:22", "100.64.0.1:22", false));
+        let anew = journal("100.64.0.7:22", "203.0.113.1:22", false);
+        assert_eq!(further(anew.clone(), Some(first)), anew);
+    }
+}

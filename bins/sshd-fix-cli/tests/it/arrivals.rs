@@ -21,7 +21,7 @@ fn still_pending(scene: &Scene) {
 fn nobody_confirms_at_the_console() {
     let scene = pending();
     assert_snapshot!(scene.run(&["confirm"]).failed(1), @"
-    no-connection: this does not show that the new way in works: you are on this machine and came through no connection (tmux and screen hide it)
+    no-connection: this does not show that the new way in works: you are on this machine and came through no connection (tmux, screen, mosh and systemd-run hide it)
     next: from another machine of the tailnet log in anew by SSH, and run there: sudo sshd-fix confirm
     ");
     still_pending(&scene);

@@ -17,10 +17,16 @@ fn killed_at(command: &mut Command, step: usize) -> bool {
     came
 }
 
-/// What is left of the program's own units acts on nothing: the next run takes it away.
+/// What is left of the program's own units acts on nothing: the next run takes it away. Whether the service of a socket
+/// runs depends on who came by.
 fn state(scene: &Scene) -> String {
     let state = scene.state();
-    state.lines().filter(|line| !line.contains("sshd-fix-")).map(|line| format!("{line}\n")).collect()
+    let lines = state.lines().filter(|line| !line.contains("sshd-fix-"));
+    let line = |line: &str| match line.strip_prefix("ssh.service ") {
+        Some(states) => format!("ssh.service {}\n", states.split(' ').next().unwrap()),
+        None => format!("{line}\n"),
+    };
+    lines.map(line).collect()
 }
 
 /// One way in works, the old one or the new one; which, and that everything else fits to it.
@@ -33,8 +39,7 @@ fn check(scene: &Scene, before: &str, after: &str, step: usize) {
 }
 
 /// The same for every step of `apply`, each on what the one before left.
-fn applied(from: usize) {
-    let mut scene = Scene::new();
+fn applied(mut scene: Scene, from: usize) {
     let before = state(&scene);
     for step in (from..).step_by(2) {
         let came = killed_at(scene.machine.command(PROGRAM).args(["apply", "--no-wait"]), step);
@@ -64,12 +69,55 @@ fn a_write_that_was_cut_off_leaves_nothing() {
 
 #[test]
 fn v01_killed_at_any_odd_step_of_apply() {
-    applied(1);
+    applied(Scene::new(), 1);
 }
 
 #[test]
 fn v01_killed_at_any_even_step_of_apply() {
-    applied(2);
+    applied(Scene::new(), 2);
+}
+
+#[test]
+fn v01_killed_at_any_step_of_apply_to_a_socket() {
+    applied(Scene::by_socket(), 1);
+}
+
+/// At whatever step it was killed: who begins again at once is told to confirm or to put back, and can.
+#[test]
+fn v01_killed_and_begun_again_without_a_boot() {
+    let scene = Scene::by_socket();
+    let before = state(&scene);
+    for step in (15..).step_by(3) {
+        let came = killed_at(scene.machine.command(PROGRAM).args(["apply", "--no-wait"]), step);
+        if scene.machine.exists("/var/lib/sshd-fix/pending") {
+            assert!(scene.run(&["apply"]).failed(1).starts_with("pending: "), "killed at step {step}");
+            scene.run(&["rollback"]).done();
+        }
+        assert_eq!(state(&scene), before, "killed at step {step}");
+        if !came {
+            return;
+        }
+    }
+}
+
+#[test]
+fn v01_killed_at_any_step_of_taking_back_what_was_confirmed() {
+    let mut scene = Scene::by_socket();
+    let before = state(&scene);
+    scene.lock_down();
+    let after = state(&scene);
+    for step in (1..).step_by(2) {
+        let came = killed_at(scene.machine.command(PROGRAM).arg("rollback"), step);
+        scene.machine.power_cut().unwrap();
+        check(&scene, &before, &after, step);
+        if !came {
+            assert!(step > 15, "only {step} steps");
+            return;
+        }
+        if state(&scene) == before {
+            scene.lock_down();
+        }
+    }
 }
 
 #[test]

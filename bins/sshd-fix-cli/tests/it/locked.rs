@@ -1,6 +1,9 @@
+use std::io::{BufRead as _, BufReader};
+use std::process::Stdio;
+
 use insta::assert_snapshot;
 
-use crate::scene::{Scene, TAILNET};
+use crate::scene::{PROGRAM, Scene, TAILNET};
 
 #[test]
 fn help() {
@@ -47,14 +50,34 @@ fn words(pending: &str) -> (&str, u32, &str) {
     (before, left.parse().unwrap(), after)
 }
 
-/// As when the connection breaks off that it was begun over.
+/// As when the connection breaks off that it was begun over, and somebody presses Ctrl-C more than once.
 #[test]
-fn whoever_hangs_up_does_not_stop_it() {
+fn no_signal_stops_it_in_the_middle() {
     let scene = Scene::new();
-    let mut apply = scene.machine.command(crate::scene::PROGRAM).args(["apply", "--no-wait"]).spawn().unwrap();
-    scene.machine.sh("until pkill -HUP -x sshd-fix; do sleep 0.01; done").unwrap();
-    assert!(apply.wait().unwrap().success());
+    let mut apply = scene.machine.command(PROGRAM);
+    let mut apply = apply.args(["apply", "--no-wait"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut announced = BufReader::new(apply.stderr.take().unwrap()).lines().map(Result::unwrap);
+    announced.find(|line| line.starts_with("arm-boot: ")).unwrap();
+    scene.machine.sh("for signal in INT HUP INT TERM; do pkill -$signal -x sshd-fix; sleep 0.02; done").unwrap();
+    assert!(announced.any(|line| line.starts_with("restart: ")));
+    apply.wait().unwrap();
     assert!(!scene.wan_gets_in() && scene.tailnet_gets_in());
+    assert!(scene.run(&["status"]).done().starts_with("pending: "));
+}
+
+#[test]
+fn one_run_at_a_time() {
+    let scene = Scene::new();
+    scene.machine.sh("mkdir -m 700 /var/lib/sshd-fix").unwrap();
+    let mut holder = scene.machine.command("flock");
+    let mut held = holder.args(["/var/lib/sshd-fix/lock", "sleep", "60"]).spawn().unwrap();
+    scene.machine.sh("until pgrep -x sleep; do sleep 0.05; done").unwrap();
+    for words in [&["apply"][..], &["confirm"], &["rollback"]] {
+        assert!(scene.run(words).failed(5).starts_with("sshd-fix-locked: "));
+    }
+    scene.run(&["status"]).done();
+    held.kill().unwrap();
+    held.wait().unwrap();
 }
 
 #[test]

@@ -27,7 +27,9 @@ fn what_else_binds_sshd_is_named() {
     next: take it out of /etc/default/ssh (or /etc/sysconfig/sshd), then plan again
     ");
     assert_snapshot!(with("/etc/ssh/sshd_config.d/50-ports.conf", "Port 22\nPort 2222\n"), @"
-    sshd-not-changed: 2 reasons
+    sshd-not-changed: 3 reasons
+    several-ports: sshd would listen at several ports: listenaddress 0.0.0.0:22, listenaddress 0.0.0.0:2222, listenaddress [::]:22, listenaddress [::]:2222
+      next: leave one `Port`, then plan again
     several-ports: /etc/ssh/sshd_config.d/50-ports.conf:1 says `port 22`
       next: take line 1 out of /etc/ssh/sshd_config.d/50-ports.conf, then plan again
     several-ports: /etc/ssh/sshd_config.d/50-ports.conf:2 says `port 2222`
@@ -38,6 +40,42 @@ fn what_else_binds_sshd_is_named() {
     include-missing: /etc/ssh/sshd_config does not include /etc/ssh/sshd_config.d/*.conf, so that a drop-in has no effect
     next: put `Include /etc/ssh/sshd_config.d/*.conf` first in /etc/ssh/sshd_config, then plan again
     ");
+}
+
+#[test]
+fn what_the_units_would_do_otherwise_is_named() {
+    let unit = "/etc/systemd/system/ssh.service.d/override.conf";
+    assert_snapshot!(with(unit, "[Service]\nEnvironment=\"SSHD_OPTS=-o ListenAddress=0.0.0.0\"\n"), @r#"
+    sshd-unit: ssh.service: its environment `"SSHD_OPTS=-o ListenAddress=0.0.0.0"` is not understood
+    next: start sshd by the unit of its package, then plan again
+    "#);
+    assert_snapshot!(with("/etc/systemd/system/ssh.service.d/zzz.conf", "[Service]\nRestart=no\n").lines().last().unwrap(), @"next: mend it, then plan again");
+    let socket = "[Unit]\nRequires=ssh.socket\nAfter=ssh.socket\n";
+    assert_snapshot!(with("/etc/systemd/system/ssh.service.d/00-socket.conf", socket), @"
+    sshd-unit: ssh.service requires ssh.socket by a line of its own: it would not start without it
+    next: take the line out of its drop-ins (systemctl cat), then plan again
+    ");
+    let scene = Scene::new();
+    scene.machine.write("/etc/ssh/sshd_not_to_be_run", "").unwrap();
+    assert_snapshot!(refused(&scene), @"
+    sshd-not-to-be-run: /etc/ssh/sshd_not_to_be_run is there: sshd would not be started again
+    next: remove it, then plan again
+    ");
+}
+
+#[test]
+fn an_override_of_the_unit_does_not_win() {
+    let unit = "/etc/systemd/system/ssh.service.d/override.conf";
+    let scene = Scene::built(|builder| builder.file(unit, "[Service]\nRestart=on-failure\nRestartSec=5s\n").unwrap());
+    scene.lock_down();
+}
+
+#[test]
+fn v01_a_way_back_that_could_not_run_is_none() {
+    let scene = Scene::new();
+    scene.machine.sh("mkdir -p /var/lib/sshd-fix; mount -t tmpfs -o noexec none /var/lib/sshd-fix").unwrap();
+    let why = refused(&scene);
+    assert!(why.contains("put-back: step `program-runs`: "), "{why}");
 }
 
 #[test]
@@ -59,7 +97,7 @@ fn a_tailnet_that_will_not_be_there_is_named() {
         r#"{"BackendState":"Running","TailscaleIPs":["100.64.0.1"],"Self":{"KeyExpiry":"2026-01-01T00:00:00Z"}}"#;
     assert_snapshot!(with(state, expired), @"
     key-expires: the machine's key in the tailnet ends at 2026-01-01T00:00:00Z: nobody would get in after that
-    next: renew it by: tailscale up --force-reauth, or have it never expire, then plan again
+    next: at the console renew it by: tailscale up --force-reauth, or have it never expire, then plan again
     ");
     let other = r#"{"BackendState":"Running","TailscaleIPs":["100.64.0.9"],"Self":{}}"#;
     assert_snapshot!(with(state, other), @"
@@ -101,6 +139,7 @@ fn v01_a_check_that_fails_after_the_files_are_in_place_leaves_the_listener() {
     candidate-listens: whatever else the files say must not bind sshd elsewhere
     state-dir: what puts back is kept here
     program: the one that runs may be gone by then
+    program-runs: the file system may forbid it
     arm-boot: a reboot puts back
     arm-revert: and looks whether it is
     arm-timer: as does the time that passes
@@ -108,19 +147,20 @@ fn v01_a_check_that_fails_after_the_files_are_in_place_leaves_the_listener() {
     arm-enable: also after a reboot
     arm-sync: and after a power cut
     pending: what was there before; from here on it comes back
-    arm-start: the time begins
+    arm-start: the time begins, also where one of before still counts
     armed: nothing is changed while nothing would put it back
     drop-in-dir: where it is read from
     drop-in: sshd listens on the tailnet alone
     unit-drop-in-dir: where it is read from
     unit-drop-in: at a boot the address comes up after sshd, which would give up for good
     read: so that systemd knows it
+    retries: another drop-in of the unit may say otherwise, and win
     valid: the same again, of what is in use from here on
     strays: of a write that was cut off
-    drop-in-back: as it was
-    unit-drop-in-back: as it was
-    unit-drop-in-dir-back: as it was
-    socket-unmask: as it was
+    drop-in-back: it was not there
+    unit-drop-in-back: it was not there
+    unit-drop-in-back-dir: it was not there
+    socket-unmask: it was not masked
     read-back: so that systemd knows it
     disarm: from here on nothing comes back
     disarm-stop: it is not needed any more

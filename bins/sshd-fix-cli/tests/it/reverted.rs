@@ -56,8 +56,11 @@ fn v02_sshd_comes_up_after_the_tailnet_does() {
     scene.lock_down();
     scene.machine.set_tailnet_at_boot(false);
     scene.machine.reboot().unwrap();
-    // Longer than sshd needs to give up for good without the drop-in of its unit.
-    thread::sleep(Duration::from_secs(2));
+    // More often than systemd tries before it gives up for good, without the drop-in of the unit.
+    scene
+        .machine
+        .sh("until [ $(systemctl show --value --property=NRestarts ssh.service) -gt 6 ]; do sleep 0.2; done")
+        .unwrap();
     assert_snapshot!(scene.machine.sh("ss -Htln 'sport = :22'").unwrap(), @"");
     scene.machine.attach_tailnet().unwrap();
     let came = (0..40).any(|_| {

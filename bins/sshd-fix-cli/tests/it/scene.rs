@@ -52,6 +52,11 @@ impl Scene {
         Self::built(|builder| builder)
     }
 
+    /// One whose sshd is started by a socket of systemd.
+    pub(crate) fn by_socket() -> Self {
+        Self::built(|builder| builder.prepared("systemctl disable ssh.service; systemctl enable ssh.socket").unwrap())
+    }
+
     /// One that is changed before it boots.
     pub(crate) fn built(change: impl FnOnce(MachineBuilder) -> MachineBuilder) -> Self {
         let key = tempfile::tempdir().unwrap();
