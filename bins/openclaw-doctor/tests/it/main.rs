@@ -1,0 +1,13 @@
+//! The program on machines that systemd boots, with the real sshd, UFW and kernel.
+//!
+//! `tailscale`, the API and `timedatectl` are stand-ins that answer from files; `docker` is one where a test says so.
+
+#![cfg(target_os = "linux")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "the tests set up real machines, and fail where they cannot"
+)]
+
+mod host;
+mod scene;
