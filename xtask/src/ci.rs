@@ -18,7 +18,7 @@ use crate::{secrets, setup, snapshots, tidy};
 const REPORT: &str = "nextest/ci/junit.xml";
 
 /// What the mutation tests cover: the code whose mistakes would let something through.
-const MUTATED: [&str; 22] = [
+const MUTATED: [&str; 25] = [
     "crates/allowlist/src/admit*",
     "crates/allowlist/src/bind*",
     "crates/allowlist/src/git_url*",
@@ -28,6 +28,9 @@ const MUTATED: [&str; 22] = [
     "crates/job-store/src/limits*",
     "crates/job/src/conclude*",
     "crates/job/src/life*",
+    "crates/port-audit/src/judge*",
+    "crates/port-audit/src/nat*",
+    "crates/port-audit/src/policy*",
     "crates/review-bundle/src/fill*",
     "crates/review-bundle/src/ledger*",
     "crates/review-bundle/src/overview*",

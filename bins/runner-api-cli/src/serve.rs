@@ -100,7 +100,7 @@ fn doors(args: &Serve, site: &Site, cx: &Context) -> Result<Vec<Door>, Failure> 
 
 fn people(site: &Site, cx: &Context) -> Result<People, Failure> {
     let path = site.configs.join(people::FILE);
-    match runner::site::trusted(&cx.host, &path)? {
+    match host::trusted(&cx.host, &path)? {
         Some(bytes) => People::parse(&String::from_utf8_lossy(&bytes)),
         None => Ok(People::default()),
     }

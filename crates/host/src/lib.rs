@@ -12,11 +12,13 @@
 
 mod base_dir;
 mod cmd;
+mod config;
 mod fake;
 mod local;
 
 pub use base_dir::{cache_dir, config_dir, data_dir, state_dir};
 pub use cmd::{Cmd, Output, SECRETS, Status, Stream};
+pub use config::trusted;
 pub use fake::Fake;
 pub use local::{Cancel, Local};
 

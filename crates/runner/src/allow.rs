@@ -8,7 +8,7 @@ use std::thread::park_timeout;
 use std::time::Duration;
 
 use allowlist::{GitUrl, Policy, Repo};
-use host::{Host, HostError};
+use host::{Host, HostError, trusted};
 use outcome::Failure;
 use repo::{Head, Repo as WorkRepo};
 use rustix::fs::{FlockOperation, flock};
@@ -16,7 +16,7 @@ use rustix::io::Errno;
 use serde::Serialize;
 
 use crate::desk::private_dirs;
-use crate::site::{BUILT_IN_JOBS, JOBS, REPOS, Site, bad_allowlist, trusted};
+use crate::site::{BUILT_IN_JOBS, JOBS, REPOS, Site, bad_allowlist};
 
 /// A new file of repositories.
 const EMPTY: &str = "# The repositories that jobs may run on: runner allow DIR-OR-URL\nschema = 1\n";

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use allowlist::Policy;
-use host::Local;
+use host::{Local, trusted};
 use job::Time;
 use job::life::MAX_ATTEMPTS;
 use job_store::Submission;
@@ -17,7 +17,6 @@ use worktree::{Mirrors, Patience, Remote};
 
 use crate::run::Asked;
 use crate::schedule::{FILE, Schedule, Schedules};
-use crate::site::trusted;
 use crate::submit::{Order, submit};
 use crate::worker::Works;
 

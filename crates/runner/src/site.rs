@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use allowlist::Policy;
-use host::{Host, HostError, Kind, config_dir, state_dir};
+use host::{Host, HostError, config_dir, state_dir, trusted};
 use outcome::Failure;
 
 use crate::desk::private_dirs;
@@ -131,31 +131,11 @@ fn own_or_machine(host: &dyn Host, own: Option<PathBuf>) -> Result<Option<PathBu
     if host.stat(&machine.join(REPOS))?.is_some() { Ok(Some(machine)) } else { Ok(own) }
 }
 
-/// The bytes of a file that decides what may run; `None` where there is none.
-///
-/// # Errors
-/// Not ready, class `config-unsafe`, when anyone but root and this user could have written it.
-pub fn trusted(host: &dyn Host, path: &Path) -> Result<Option<Vec<u8>>, Failure> {
-    let Some(stat) = host.stat(path)? else { return Ok(None) };
-    let at = path.display();
-    let unsafe_for = |why: &str, next: String| Err(Failure::not_ready("config-unsafe", format!("{at} {why}"), next));
-    if stat.kind != Kind::File {
-        return unsafe_for("is no regular file", "put the file itself in its place".into());
-    }
-    if stat.uid != 0 && stat.uid != host.uid() {
-        return unsafe_for("belongs to another user", format!("read it, then make it root's or yours: chown {at}"));
-    }
-    if stat.mode & 0o022 != 0 {
-        return unsafe_for("can be written by others", format!("read it, then keep them out: chmod go-w {at}"));
-    }
-    Ok(host.read(path)?)
-}
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
-    use host::Fake;
+    use host::{Fake, Kind};
     use insta::assert_snapshot;
 
     use super::*;

@@ -6,7 +6,7 @@ use super::{Dependency, Facts, Finding, Package};
 ///
 /// 0 is pure and knows no other crate; 1 is the only way to touch a machine; 2 and 3 observe and act on one thing each;
 /// 4 puts them together.
-const CRATES: [(&str, u8); 30] = [
+const CRATES: [(&str, u8); 32] = [
     ("allowlist", 0),
     ("job", 0),
     ("outcome", 0),
@@ -15,6 +15,7 @@ const CRATES: [(&str, u8); 30] = [
     ("verdict", 0),
     ("fake-model", 1),
     ("host", 1),
+    ("port-audit", 1),
     ("real-parts", 1),
     ("runner-wire", 1),
     ("cli", 2),
@@ -23,6 +24,7 @@ const CRATES: [(&str, u8); 30] = [
     ("repo", 2),
     ("runner-page", 2),
     ("sandbox", 2),
+    ("sockets", 2),
     ("tailnet", 2),
     ("hooks", 3),
     ("job-files", 3),

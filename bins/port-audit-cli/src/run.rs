@@ -1,0 +1,120 @@
+//! An audit, from what is asked to what is told.
+
+use std::io::{IsTerminal as _, Read as _};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use cli::Context;
+use host::{Host, HostError, config_dir, trusted};
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+use outcome::{Exit, Failure};
+use port_audit::{Baseline, Gap, Observed, Policy, Report, Rules, Tailnet, audit};
+
+use crate::args::{Args, Text};
+use crate::table::table;
+
+/// The policy below the user's directory of configurations, and below the machine's.
+const POLICY: &str = "ai-ops-runner/port_audit.toml";
+const ETC: &str = "/etc";
+/// The longest text that is read, in bytes.
+const MOST: u64 = 64 << 20;
+
+/// # Errors
+/// Usage for a file that is not there; not ready for one that is none, or that others can write; infrastructure where
+/// nothing could be observed.
+pub(crate) fn run(args: &Args, cx: &Context) -> Result<Exit, Failure> {
+    let policy = policy(args.policy.as_deref(), &cx.host)?;
+    let before = args.baseline.as_deref().map(|path| baseline(path, &cx.host)).transpose()?;
+    let mut observed = observed(&args.text, &cx.host)?;
+    let tailnet = tailnet(&args.text.tailnet, &observed, &cx.host).unwrap_or_else(|gap| {
+        observed.gaps.push(gap);
+        Tailnet::default()
+    });
+    let rules = Rules { policy, tailnet, today: today(&cx.host)? };
+    let now = Baseline::of(&observed, &rules);
+    let drift = before.map(|before| before.drift(&now)).unwrap_or_default();
+    let report = audit(&observed, &rules, args.strict).with(drift);
+    if let Some(path) = &args.write_baseline {
+        cx.host.write_atomic(path, now.to_json().as_bytes(), 0o600)?;
+    }
+    tell(&report, args.sarif, cx)?;
+    Ok(report.exit())
+}
+
+fn tell(report: &Report, sarif: bool, cx: &Context) -> Result<(), Failure> {
+    if sarif {
+        return cx.console.object(&report.to_sarif(env!("CARGO_PKG_VERSION")));
+    }
+    if !cx.console.json() && std::io::stdout().is_terminal() {
+        return cx.console.document(table(report).as_bytes());
+    }
+    cx.console.result(report)
+}
+
+fn observed(from: &Text, host: &dyn Host) -> Result<Observed, Failure> {
+    if !from.stdin_ss && !from.stdin_netstat {
+        return sockets::observe(host);
+    }
+    let text = text()?;
+    let observed = if from.stdin_ss { Observed::ss(&text) } else { Observed::netstat(&text) };
+    observed.ok_or_else(|| {
+        let next = "see why it is: even where nothing listens there is a heading";
+        Failure::infrastructure("sockets-unseen", "the text on standard input is empty", next)
+    })
+}
+
+/// The text on standard input.
+fn text() -> Result<String, Failure> {
+    let mut bytes = Vec::new();
+    let read = std::io::stdin().lock().take(MOST + 1).read_to_end(&mut bytes);
+    let length = read.map_err(HostError::io("standard input"))?;
+    if length as u64 > MOST {
+        let reason = format!("the text is longer than {} MiB", MOST >> 20);
+        return Err(Failure::usage("too-large", reason, "give the text of ss or netstat"));
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Nobody is asked where it makes no difference.
+fn tailnet(named: &[IpAddr], observed: &Observed, host: &dyn Host) -> Result<Tailnet, Gap> {
+    if !named.is_empty() {
+        return Ok(Tailnet { addresses: named.to_vec(), interface: None });
+    }
+    if observed.may_be_of_a_tailnet() { sockets::tailnet(host) } else { Ok(Tailnet::default()) }
+}
+
+fn policy(named: Option<&Path>, host: &dyn Host) -> Result<Policy, Failure> {
+    let places = match named {
+        Some(path) => vec![path.to_owned()],
+        None => config_dir(host).into_iter().chain([PathBuf::from(ETC)]).map(|dir| dir.join(POLICY)).collect(),
+    };
+    for path in &places {
+        if let Some(bytes) = trusted(host, path)? {
+            let parsed = Policy::parse(&String::from_utf8_lossy(&bytes));
+            return parsed.map_err(|error| {
+                let reason = format!("{}: {error}", path.display());
+                Failure::not_ready("bad-policy", reason, "mend what is named")
+            });
+        }
+    }
+    named.map_or_else(|| Ok(Policy::default()), |path| Err(absent("no-policy", path, "name another file")))
+}
+
+fn baseline(path: &Path, host: &dyn Host) -> Result<Baseline, Failure> {
+    const NEXT: &str = "write one: port-audit --write-baseline FILE";
+    let bytes = trusted(host, path)?.ok_or_else(|| absent("no-baseline", path, NEXT))?;
+    Baseline::parse(&bytes)
+        .map_err(|error| Failure::not_ready("bad-baseline", format!("{}: {error}", path.display()), NEXT))
+}
+
+fn absent(class: &'static str, path: &Path, next: &str) -> Failure {
+    Failure::usage(class, format!("there is no {}", path.display()), next)
+}
+
+fn today(host: &dyn Host) -> Result<Date, Failure> {
+    let now = Timestamp::try_from(host.now());
+    let now = now.map_err(|error| Failure::not_ready("clock", error.to_string(), "set the machine's clock"))?;
+    Ok(now.to_zoned(TimeZone::UTC).date())
+}

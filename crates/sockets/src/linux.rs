@@ -1,0 +1,155 @@
+//! What Linux says of who can reach the machine.
+
+mod chains;
+mod diag;
+mod firewall;
+mod links;
+mod netlink;
+mod processes;
+mod tables;
+mod units;
+
+use std::fs::File;
+use std::os::fd::AsFd as _;
+use std::path::PathBuf;
+use std::thread;
+
+use host::Host;
+use outcome::Failure;
+use port_audit::{Gap, Namespace, Observed, Protocol, Socket};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+pub(crate) use self::links::interfaces;
+
+use self::diag::{Raw, Untold};
+use self::firewall::Found;
+use self::links::Links;
+use self::netlink::DiagError;
+use self::processes::{Known, Processes};
+use crate::unseen;
+
+/// The network namespace that the program runs in.
+const HOME: &str = "/proc/thread-self/ns/net";
+
+pub(crate) fn observe(host: &dyn Host) -> Result<Observed, Failure> {
+    thread::scope(|scope| {
+        let firewall = scope.spawn(|| firewall::look(host));
+        let mut observed = Look::taken()?.observed();
+        observed.gaps.extend(units::name(host, &mut observed.sockets));
+        let Found { rules, gaps } = firewall.join().map_err(|_| unseen("the look at the firewall broke off"))?;
+        observed.rules = rules;
+        observed.gaps.extend(gaps);
+        observed.sockets.sort();
+        observed.sockets.dedup();
+        observed.gaps.sort();
+        observed.gaps.dedup();
+        Ok(observed)
+    })
+}
+
+/// What a network namespace shows of itself.
+struct Seen {
+    sockets: Vec<Raw>,
+    untold: Vec<Untold>,
+    links: Links,
+}
+
+/// What the network namespace of the calling thread shows.
+fn seen_here() -> Result<Seen, DiagError> {
+    let (sockets, untold) = diag::sockets()?;
+    Ok(Seen { sockets, untold, links: links::links()? })
+}
+
+/// What another network namespace shows. The thread that looks is in it for good.
+fn seen_in(namespace: PathBuf) -> Result<Seen, DiagError> {
+    let looked = thread::spawn(move || {
+        let namespace = File::open(namespace)?;
+        move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
+        seen_here()
+    });
+    looked.join().unwrap_or(Err(DiagError::Form))
+}
+
+/// All that was seen at one time.
+struct Look {
+    namespaces: Vec<(Namespace, Seen)>,
+    processes: Processes,
+    gaps: Vec<Gap>,
+}
+
+impl Look {
+    /// A socket that was opened or closed meanwhile has no owner: then it is looked once more.
+    fn taken() -> Result<Self, Failure> {
+        let first = Self::at_once()?;
+        if first.owns_all() { Ok(first) } else { Self::at_once() }
+    }
+
+    fn at_once() -> Result<Self, Failure> {
+        let own = seen_here().map_err(|error| unseen(error.to_string()))?;
+        // Without these nothing is known of the machine.
+        let is_vital = |untold: &&Untold| [Protocol::Tcp, Protocol::Udp].contains(&untold.protocol);
+        if let Some(Untold { protocol, why }) = own.untold.iter().find(is_vital) {
+            return Err(unseen(format!("{}: {why}", protocol.as_str())));
+        }
+        let processes = processes::look().map_err(|error| unseen(format!("/proc: {error}")))?;
+        let mut look = Self { namespaces: Vec::new(), gaps: processes.gaps.clone(), processes };
+        look.elsewhere(own.links.bridged);
+        look.take(Namespace::Host, own);
+        Ok(look)
+    }
+
+    /// The other namespaces. Where pairs are `bridged` with what leads out, so may any of them be.
+    fn elsewhere(&mut self, bridged: bool) {
+        let home = processes::inode(HOME);
+        let others = self.processes.namespaces.clone().into_iter().filter(|(id, _)| Some(*id) != home);
+        for (id, path) in others {
+            match seen_in(path) {
+                Ok(seen) => self.take(Namespace::Other { id, exposed: bridged || seen.links.exposed }, seen),
+                Err(error) => self.gap(format!("the network namespace {id}"), error.to_string()),
+            }
+        }
+    }
+
+    fn take(&mut self, namespace: Namespace, seen: Seen) {
+        let place = match namespace {
+            Namespace::Host => String::new(),
+            Namespace::Other { id, .. } => format!(" in the network namespace {id}"),
+        };
+        for Untold { protocol, why } in &seen.untold {
+            self.gap(format!("{}{place}", protocol.as_str()), why.to_string());
+        }
+        self.namespaces.push((namespace, seen));
+    }
+
+    fn gap(&mut self, what: String, why: String) {
+        self.gaps.push(Gap { what, why });
+    }
+
+    fn owns_all(&self) -> bool {
+        let sockets = self.namespaces.iter().flat_map(|(_, seen)| &seen.sockets);
+        sockets.filter(|raw| !raw.address.is_loopback()).all(|raw| self.processes.has(raw.inode))
+    }
+
+    fn observed(self) -> Observed {
+        let Self { namespaces, processes, gaps } = self;
+        let mut known = Known::default();
+        let sockets = namespaces.into_iter().flat_map(|(namespace, Seen { sockets, links, .. })| {
+            let socket = |raw: Raw| socket(raw, &namespace, &links, &processes, &mut known);
+            sockets.into_iter().map(socket).collect::<Vec<_>>()
+        });
+        Observed { sockets: sockets.collect(), gaps, ..Observed::default() }
+    }
+}
+
+fn socket(raw: Raw, namespace: &Namespace, links: &Links, processes: &Processes, known: &mut Known) -> Socket {
+    let Raw { protocol, address, port, interface, v6only, inode } = raw;
+    Socket {
+        protocol,
+        address,
+        port,
+        interface: (interface != 0).then(|| links::name(&links.names, interface)),
+        v6only,
+        owners: known.owners(processes, inode),
+        namespace: namespace.clone(),
+    }
+}
