@@ -1,6 +1,6 @@
 //! The runner's API: whether it is there, and whether a job that is submitted now would be run.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use doctor::Check;
 use host::{Host, Kind};
@@ -44,12 +44,12 @@ fn ready(ready: &Ready) -> Check {
 
 /// Asks for nothing that needs a token, and sends none.
 fn client(scene: &Scene<'_>) -> Result<Client, Failure> {
-    let base = Base::find(scene.site.api.as_deref(), socket(scene.host).map(Into::into))?;
+    let base = Base::find(scene.site.api.as_deref(), socket(scene.host))?;
     Ok(Client::new(base, None)?.cancelled_by(scene.cancel.clone()))
 }
 
 /// Who may not look into the state directory could not connect to it either.
-fn socket(host: &dyn Host) -> Option<std::path::PathBuf> {
+fn socket(host: &dyn Host) -> Option<PathBuf> {
     let path = Path::new(STATE).join(SOCKET);
     let stat = host.stat(&path).ok()??;
     (stat.kind == Kind::Other).then_some(path)

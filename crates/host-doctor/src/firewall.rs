@@ -56,8 +56,8 @@ fn parse(text: &str) -> Option<Ufw> {
 
 fn starts_at_boot(host: &dyn Host) -> Result<bool, Failure> {
     let config = host.read(Path::new(CONFIG))?.unwrap_or_default();
-    let set = String::from_utf8_lossy(&config).lines().filter_map(|line| line.trim().strip_prefix("ENABLED=")).last()
-        == Some("yes");
+    let config = String::from_utf8_lossy(&config);
+    let set = config.lines().filter_map(|line| line.trim().strip_prefix("ENABLED=")).next_back() == Some("yes");
     let unit = host.run(&Cmd::new("systemctl").args(["is-enabled", "ufw.service"]))?;
     Ok(set && unit.success() && unit.stdout_text() == "enabled")
 }

@@ -12,6 +12,7 @@
 //! | `compose` | `compose` |
 //! | `api` | `healthz`, `readyz` |
 //! | `sshd` | `sshd` |
+//! | `ports` | `port-audit` |
 //! | `firewall` | `firewall` |
 //! | `published` | `published-ports` |
 //! | `disk` | `disk`, `inodes` |
@@ -24,6 +25,7 @@ mod compose;
 mod disk;
 mod firewall;
 mod netfilter;
+mod ports;
 mod published;
 mod sshd;
 mod tailscale;
@@ -70,10 +72,11 @@ struct Probe {
 }
 
 /// In the order of the report.
-const PROBES: [Probe; 12] = [
+const PROBES: [Probe; 13] = [
     Probe { name: tailscale::NAME, look: tailscale::tailscale },
     Probe { name: tailscale::SERVE, look: tailscale::serve },
     Probe { name: sshd::NAME, look: sshd::sshd },
+    Probe { name: ports::NAME, look: ports::ports },
     Probe { name: firewall::NAME, look: firewall::firewall },
     Probe { name: published::NAME, look: published::published },
     Probe { name: compose::NAME, look: compose::compose },
@@ -230,7 +233,7 @@ mod tests {
         let failure = examine(site, &["tailscal"], Duration::ZERO, &Cancel::default()).unwrap_err();
         assert_snapshot!(failure.text(), @"
         unknown-check: there is no check `tailscal`
-        next: choose among tailscale, serve, sshd, firewall, published-ports, compose, healthz, readyz, disk, inodes, failed-units, clock
+        next: choose among tailscale, serve, sshd, port-audit, firewall, published-ports, compose, healthz, readyz, disk, inodes, failed-units, clock
         ");
     }
 }

@@ -182,7 +182,7 @@ fn kept_out_by(entries: &[Value], chain: &Value) -> Option<&'static [Family]> {
     let of_it = |rule: &&Value| {
         rule["family"] == chain["family"] && rule["table"] == chain["table"] && rule["chain"] == chain["name"]
     };
-    let last = entries.iter().filter_map(|entry| entry.get("rule")).filter(of_it).last()?;
+    let last = entries.iter().filter_map(|entry| entry.get("rule")).rfind(of_it)?;
     let last_closes = last["expr"].as_array().is_some_and(|expr| {
         expr.iter().all(|part| ["drop", "reject", "counter"].iter().any(|word| part.get(word).is_some()))
             && expr.iter().any(|part| part.get("counter").is_none())

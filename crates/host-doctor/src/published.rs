@@ -56,25 +56,25 @@ fn parse(text: &str) -> Result<Vec<Published>, String> {
     for container in serde_json::Deserializer::from_str(text).into_iter() {
         let Container { names, ports } = container.map_err(|error| error.to_string())?;
         for entry in ports.split(", ").filter(|entry| !entry.is_empty()) {
-            published.extend(
-                parse_entry(&names, entry).ok_or_else(|| format!("the port `{entry}` of {names} is not understood"))?,
-            );
+            if !is_inside(entry) {
+                let odd = || format!("the port `{entry}` of {names} is not understood");
+                published.push(parse_entry(&names, entry).ok_or_else(odd)?);
+            }
         }
     }
     Ok(published)
 }
 
-/// `ADDRESS:PORT->PORT/PROTOCOL`; `PORT/PROTOCOL` is reached by the networks of containers alone.
-fn parse_entry(container: &str, entry: &str) -> Option<Option<Published>> {
-    let (outside, inside) = entry.split_once("->").map_or((None, entry), |(outside, inside)| (Some(outside), inside));
-    let (port, protocol) = inside.split_once('/')?;
-    if !is_port(port) || !["tcp", "udp", "sctp"].contains(&protocol) {
-        return None;
-    }
-    let Some(outside) = outside else { return Some(None) };
+/// `PORT/PROTOCOL`, which the networks of containers alone reach.
+fn is_inside(text: &str) -> bool {
+    text.split_once('/').is_some_and(|(port, of)| is_port(port) && ["tcp", "udp", "sctp"].contains(&of))
+}
+
+/// `ADDRESS:PORT->PORT/PROTOCOL`.
+fn parse_entry(container: &str, entry: &str) -> Option<Published> {
+    let (outside, _) = entry.split_once("->").filter(|(_, inside)| is_inside(inside))?;
     let (address, ports) = outside.rsplit_once(':').filter(|(_, ports)| is_port(ports))?;
-    let (container, address, ports) = (container.to_owned(), parse_address(address)?, ports.to_owned());
-    Some(Some(Published { container, address, ports }))
+    Some(Published { container: container.to_owned(), address: parse_address(address)?, ports: ports.to_owned() })
 }
 
 fn is_port(text: &str) -> bool {
@@ -191,6 +191,8 @@ fn guarded(table: &Table, public: &BTreeSet<String>) -> Result<(), String> {
             Effect::DropsAll => return Ok(()),
             Effect::Drops(interface) if open.remove(interface) && open.is_empty() => return Ok(()),
             Effect::Drops(_) | Effect::Nothing => {}
+            // Docker's own end of the chain.
+            Effect::MayPass if rule.text() == "-j RETURN" => break,
             Effect::MayPass => return Err(format!("{CHAIN} lets pass `{}`", rule.text())),
         }
     }
@@ -361,7 +363,7 @@ mod tests {
         ];
         assert_snapshot!(bad.map(|bad| rules(bad) + "\n").concat(), @"
         DOCKER-USER does not drop what comes in by eth0
-        DOCKER-USER lets pass `-j RETURN`
+        DOCKER-USER does not drop what comes in by eth0
         DOCKER-USER does not drop what comes in by eth0
         DOCKER-USER does not drop what comes in by eth0
         DOCKER-USER does not drop what comes in by eth0
@@ -394,7 +396,7 @@ mod tests {
             looked(&base.answer("iptables-save", 0, filter.clone()).answer("ip6tables-save", 0, filter), NAME)
         };
         assert_snapshot!(host(GUARD), @"
-        WARN: published-ports: none but at loopback and the tailnet; the next one would be open: IPv4: DOCKER-USER lets pass `-j RETURN`
+        WARN: published-ports: none but at loopback and the tailnet; the next one would be open: IPv4: DOCKER-USER does not drop what comes in from anywhere
               next: publish them at 127.0.0.1, and have the firewall drop what comes for containers by the public interface: DOCKER-USER in /etc/ufw/after.rules and after6.rules, as docs/host.md shows it
               class: docker-unguarded
         ");

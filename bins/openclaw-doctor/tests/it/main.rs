@@ -9,5 +9,7 @@
     reason = "the tests set up real machines, and fail where they cannot"
 )]
 
-mod host;
+mod bounds;
+mod closed;
 mod scene;
+mod well;

@@ -168,10 +168,10 @@ fn owner(pid: u32) -> Option<Owner> {
     Some(Owner { pid, name, identity: Some(identity) })
 }
 
-/// The unit whose control group a process is in.
+/// The unit whose control group a process is in. Systemd has one hierarchy or two; the other may be empty.
 fn unit(groups: &str) -> Option<&str> {
     let of_systemd = |line: &&str| line.starts_with("0::") || line.contains(":name=systemd:");
-    unit_of(groups.lines().find(of_systemd)?.splitn(3, ':').nth(2)?)
+    groups.lines().filter(of_systemd).find_map(|line| unit_of(line.splitn(3, ':').nth(2)?))
 }
 
 /// What stands below the slices, which only root makes. Whatever a unit, a user or a container calls its own groups below
@@ -246,6 +246,7 @@ mod tests {
         }
         assert_eq!(unit("0::/system.slice/a.service\n"), Some("a.service"));
         assert_eq!(unit("12:pids:/b.service\n1:name=systemd:/system.slice/a.service\n0::/\n"), Some("a.service"));
+        assert_eq!(unit("9:name=systemd:/\n0::/system.slice/a.service\n"), Some("a.service"));
         assert_eq!(unit("3:cpu:/system.slice/a.service\n"), None);
         assert_eq!(unit(""), None);
     }
