@@ -224,21 +224,21 @@ fn ports_that_docker_publishes_are_open_past_ufw_unless_docker_user_drops() {
         done");
     assert_snapshot!(publish("0.0.0.0:8080->80/tcp, [::]:8080->80/tcp"), @"
     exit 1
-    FAIL: published-ports: open to the internet, past UFW: web at 0.0.0.0:8080, web at [::]:8080; IPv4: DOCKER-USER lets pass `-j RETURN`; IPv6: DOCKER-USER lets pass `-j RETURN`
+    FAIL: published-ports: open to the internet, past UFW: web at 0.0.0.0:8080, web at [::]:8080; IPv4: DOCKER-USER does not drop what comes in by eth0; IPv6: DOCKER-USER does not drop what comes in by eth0
           next: publish them at 127.0.0.1, and have the firewall drop what comes for containers by the public interface: DOCKER-USER in /etc/ufw/after.rules and after6.rules, as docs/host.md shows it
     === Doctor Summary: 0/1 passed ===
     ");
     assert_snapshot!(publish("127.0.0.1:8080->80/tcp, 100.64.0.1:8080->80/tcp"), @"
     exit 0
-    WARN: published-ports: none but at loopback and the tailnet; the next one would be open: IPv4: DOCKER-USER lets pass `-j RETURN`; IPv6: DOCKER-USER lets pass `-j RETURN`
+    WARN: published-ports: none but at loopback and the tailnet; the next one would be open: IPv4: DOCKER-USER does not drop what comes in by eth0; IPv6: DOCKER-USER does not drop what comes in by eth0
           next: publish them at 127.0.0.1, and have the firewall drop what comes for containers by the public interface: DOCKER-USER in /etc/ufw/after.rules and after6.rules, as docs/host.md shows it
     === Doctor Summary: 0/1 passed ===
     ");
-    // As docs/host.md has it.
-    let guard = "\n*filter\n:DOCKER-USER - [0:0]\n-A DOCKER-USER -m conntrack --ctstate ESTABLISHED,RELATED -j RETURN\n\
-        -A DOCKER-USER -i tailscale0 -j RETURN\n-A DOCKER-USER -i eth0 -j DROP\nCOMMIT\n";
+    let documented = include_str!("../../../../docs/host.md");
+    let (_, guard) = documented.split_once("```text\n*filter\n").unwrap();
+    let guard = format!("\n*filter\n{}", guard.split_once("```").unwrap().0);
     for file in ["/etc/ufw/after.rules", "/etc/ufw/after6.rules"] {
-        scene.machine.write(file, scene.machine.read(file).unwrap() + guard).unwrap();
+        scene.machine.write(file, scene.machine.read(file).unwrap() + &guard).unwrap();
     }
     scene.sh("ufw reload");
     assert_snapshot!(publish("[::]:8080->80/tcp"), @"
