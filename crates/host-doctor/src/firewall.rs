@@ -6,7 +6,7 @@ use doctor::Check;
 use host::{Cmd, Host};
 use outcome::Failure;
 
-use crate::netfilter::{Family, Table, nft_keeps_out};
+use crate::netfilter::{Family, Ruleset, Table};
 use crate::{Scene, root_alone, told_if_there, unseen};
 
 pub(crate) const NAME: &str = "firewall";
@@ -76,10 +76,10 @@ fn judge(incoming: &str, at_boot: bool) -> Check {
 
 /// Rules without UFW.
 fn own(host: &dyn Host, has_ufw: bool) -> Result<Check, Failure> {
-    let nft = nft_keeps_out(host)?.unwrap_or_default();
+    let nft = Ruleset::look(host)?;
     let mut open = Vec::new();
     for family in Family::BOTH {
-        let kept_out = nft.contains(&family) || Table::look(host, family)?.is_some_and(|table| table.keeps_out());
+        let kept_out = nft.keeps_out(family) || Table::look(host, family)?.is_some_and(|table| table.keeps_out());
         if !kept_out && family.is_there(host)? {
             open.push(family);
         }

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use host::{Cmd, Host};
 use outcome::Failure;
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{told_if_there, unseen};
@@ -155,18 +156,34 @@ fn words(line: &str) -> Option<Vec<String>> {
     (!quoted).then_some(words)
 }
 
-/// The families whose incoming packets a ruleset of `nft` drops unless somebody let them in; `None` where there is no
-/// `nft`.
-///
-/// # Errors
-/// Not ready, class `unseen`, when it does not tell, or what is not understood.
-pub(crate) fn nft_keeps_out(host: &dyn Host) -> Result<Option<Vec<Family>>, Failure> {
-    let cmd = Cmd::new("nft").args(["--json", "list", "ruleset"]);
-    let Some(text) = told_if_there(host, &cmd)? else { return Ok(None) };
-    let ruleset: Value = serde_json::from_str(&text).map_err(|error| unseen(&cmd, &error.to_string()))?;
-    let entries = ruleset["nftables"].as_array().ok_or_else(|| unseen(&cmd, "it is no ruleset"))?;
-    let kept_out = entries.iter().filter_map(|entry| kept_out_by(entries, entry.get("chain")?));
-    Ok(Some(kept_out.flatten().copied().collect()))
+/// What `nft` tells; nothing where it is not there.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct Ruleset {
+    nftables: Vec<Value>,
+}
+
+impl Ruleset {
+    /// Of the host.
+    ///
+    /// # Errors
+    /// Not ready, class `unseen`, when it does not tell, or what is not understood.
+    pub(crate) fn look(host: &dyn Host) -> Result<Self, Failure> {
+        let cmd = Cmd::new("nft").args(["--json", "list", "ruleset"]);
+        let Some(text) = told_if_there(host, &cmd)? else { return Ok(Self::default()) };
+        serde_json::from_str(&text).map_err(|error| unseen(&cmd, &error.to_string()))
+    }
+
+    /// What nobody let in is dropped, and something is let in.
+    pub(crate) fn keeps_out(&self, family: Family) -> bool {
+        let chains = self.nftables.iter().filter_map(|entry| entry.get("chain"));
+        chains.filter_map(|chain| kept_out_by(&self.nftables, chain)).flatten().any(|kept_out| *kept_out == family)
+    }
+
+    /// Docker has rules here itself, and not by `iptables`.
+    pub(crate) fn is_of_docker(&self) -> bool {
+        let mut tables = self.nftables.iter().filter_map(|entry| entry.get("table")?["name"].as_str());
+        tables.any(|name| name.contains("docker"))
+    }
 }
 
 fn kept_out_by(entries: &[Value], chain: &Value) -> Option<&'static [Family]> {
@@ -247,7 +264,8 @@ mod tests {
             let text = format!(
                 r#"{{"nftables":[{{"metainfo":{{}}}},{{"chain":{{"table":"t","name":"c",{chain}}}}},{{"rule":{{{rule}}}}}]}}"#
             );
-            nft_keeps_out(&Fake::new().answer("nft --json", 0, text)).unwrap().unwrap()
+            let ruleset = Ruleset::look(&Fake::new().answer("nft --json", 0, text)).unwrap();
+            Family::BOTH.into_iter().filter(|family| ruleset.keeps_out(*family)).collect::<Vec<_>>()
         };
         let input = r#""family":"inet","type":"filter","hook":"input","policy":"drop""#;
         let rule = r#""family":"inet","table":"t","chain":"c","expr":[{"match":{}},{"accept":null}]"#;
@@ -273,7 +291,7 @@ mod tests {
             assert_eq!(told(chain, rule), [], "{chain} {rule}");
         }
         for odd in ["", "{}", "[]", r#"{"nftables":{}}"#, "table inet filter {}"] {
-            assert!(nft_keeps_out(&Fake::new().answer("nft --json", 0, odd)).is_err(), "{odd}");
+            assert!(Ruleset::look(&Fake::new().answer("nft --json", 0, odd)).is_err(), "{odd}");
         }
     }
 }

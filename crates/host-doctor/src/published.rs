@@ -12,7 +12,7 @@ use host::{Cmd, Host};
 use outcome::Failure;
 use serde::Deserialize;
 
-use crate::netfilter::{Family, Rule, Table};
+use crate::netfilter::{Family, Rule, Ruleset, Table};
 use crate::{Scene, root_alone, told, told_if_there, unseen};
 
 pub(crate) const NAME: &str = "published-ports";
@@ -94,18 +94,29 @@ fn is_public(address: IpAddr, tailnet: &[IpAddr]) -> bool {
     !address.is_loopback() && !tailnet.contains(&address)
 }
 
-/// Why packets from the internet get to containers, of each family that the host has; nothing where they are dropped.
-fn gaps(host: &dyn Host) -> Result<Vec<String>, Failure> {
-    let public = public_interfaces(host)?;
+/// Why packets from the internet get to containers, by families of the host; nothing where they are dropped.
+fn gaps(host: &dyn Host) -> Result<Vec<(Family, String)>, Failure> {
+    let (public, nft) = (public_interfaces(host)?, Ruleset::look(host)?);
     let mut gaps = Vec::new();
     for family in Family::BOTH {
         if family.is_there(host)? {
-            let guarded = Table::look(host, family)?
-                .map_or_else(|| Err("iptables is not there".into()), |table| guarded(&table, &public));
-            gaps.extend(guarded.err().map(|why| format!("{}: {why}", family.name())));
+            let guarded = match Table::look(host, family)? {
+                _ if nft.is_of_docker() => Err("Docker has rules of nftables, which are not read".to_owned()),
+                Some(table) if leads_to_docker(&table) => guarded(&table, &public),
+                // A process of Docker's takes what comes, as any of the host itself.
+                Some(table) if table.keeps_out() || nft.keeps_out(family) => Ok(()),
+                Some(_) => Err("Docker's proxy listens, and no firewall drops what comes in".to_owned()),
+                None => Err("there is no iptables".to_owned()),
+            };
+            gaps.extend(guarded.err().map(|why| (family, format!("{}: {why}", family.name()))));
         }
     }
     Ok(gaps)
+}
+
+/// Docker hands packets of this family on to containers, rather than leave them to its proxy.
+fn leads_to_docker(table: &Table) -> bool {
+    table.rules("FORWARD").any(|rule| rule.target().is_some_and(|to| to.starts_with("DOCKER") && to != CHAIN))
 }
 
 #[derive(Deserialize)]
@@ -212,24 +223,35 @@ impl fmt::Display for Published {
     }
 }
 
-fn judge(public: &[Published], gaps: &[String]) -> Check {
-    let list = public.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    let gaps = gaps.join("; ");
-    match (public.is_empty(), gaps.is_empty()) {
-        (true, true) => Check::pass(NAME, format!("none but at loopback and the tailnet, and {CHAIN} drops")),
-        (true, false) => {
-            let message = format!("none but at loopback and the tailnet; the next one would be open: {gaps}");
-            Check::warn(NAME, "docker-unguarded", message, NEXT)
-        }
-        (false, true) => {
-            let message = format!("{list}; {CHAIN} drops what comes from the internet");
-            Check::warn(NAME, "published-guarded", message, "publish them at 127.0.0.1 or the tailnet's address")
-        }
-        (false, false) => {
-            let message = format!("open to the internet, past UFW: {list}; {gaps}");
-            Check::fail(NAME, "published-open", message, NEXT)
+impl Published {
+    fn families(&self) -> &'static [Family] {
+        match self.address.to_canonical() {
+            IpAddr::V4(_) => &[Family::V4],
+            // It may take what comes by IPv4 too.
+            IpAddr::V6(address) if address.is_unspecified() => &Family::BOTH,
+            IpAddr::V6(_) => &[Family::V6],
         }
     }
+}
+
+fn judge(public: &[Published], gaps: &[(Family, String)]) -> Check {
+    let is_open = |one: &&Published| gaps.iter().any(|(family, _)| one.families().contains(family));
+    let listed = |all: Vec<&Published>| all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let (open, guarded): (Vec<_>, Vec<_>) = public.iter().partition(is_open);
+    let why = gaps.iter().map(|(_, why)| why.as_str()).collect::<Vec<_>>().join("; ");
+    if !open.is_empty() {
+        let message = format!("open to the internet, past UFW: {}; {why}", listed(open));
+        return Check::fail(NAME, "published-open", message, NEXT);
+    }
+    if !gaps.is_empty() {
+        let message = format!("none is open to the internet; the next one would be: {why}");
+        return Check::warn(NAME, "docker-unguarded", message, NEXT);
+    }
+    if !guarded.is_empty() {
+        let message = format!("{}; what comes from the internet is dropped", listed(guarded));
+        return Check::warn(NAME, "published-guarded", message, "publish them at 127.0.0.1 or the tailnet's address");
+    }
+    Check::pass(NAME, "none but at loopback and the tailnet; what else comes from the internet is dropped")
 }
 
 #[cfg(test)]
@@ -263,6 +285,7 @@ mod tests {
         );
         let fake =
             fake.answer("ip -6 -json route show default", 0, r#"[{"dst":"default","nexthops":[{"dev":"eth0"}]}]"#);
+        let fake = fake.answer("nft --json list ruleset", 0, r#"{"nftables":[{"table":{"name":"nat"}}]}"#);
         fake.answer("iptables-save -t filter", 0, v4).answer("ip6tables-save -t filter", 0, v6)
     }
 
@@ -300,7 +323,7 @@ mod tests {
               class: published-open
         ");
         assert_snapshot!(published("", &filter(GUARD), &filter(GUARD)), @"
-        PASS: published-ports: none but at loopback and the tailnet, and DOCKER-USER drops
+        PASS: published-ports: none but at loopback and the tailnet; what else comes from the internet is dropped
               class: ok
         ");
     }
@@ -309,17 +332,36 @@ mod tests {
     fn what_docker_user_drops_is_a_warning() {
         let all = "0.0.0.0:8080->80/tcp";
         assert_snapshot!(published(all, &filter(GUARD), &filter(GUARD)), @"
-        WARN: published-ports: web at 0.0.0.0:8080; DOCKER-USER drops what comes from the internet
+        WARN: published-ports: web at 0.0.0.0:8080; what comes from the internet is dropped
               next: publish them at 127.0.0.1 or the tailnet's address
               class: published-guarded
         ");
         assert_snapshot!(published(all, &filter(GUARD), &filter("")), @"
-        FAIL: published-ports: open to the internet, past UFW: web at 0.0.0.0:8080; IPv6: DOCKER-USER does not drop what comes in by eth0
+        WARN: published-ports: none is open to the internet; the next one would be: IPv6: DOCKER-USER does not drop what comes in by eth0
               next: publish them at 127.0.0.1, and have the firewall drop what comes for containers by the public interface: DOCKER-USER in /etc/ufw/after.rules and after6.rules, as docs/host.md shows it
-              class: published-open
+              class: docker-unguarded
         ");
         assert_snapshot!(published("", &filter(""), &filter("")), @"
-        WARN: published-ports: none but at loopback and the tailnet; the next one would be open: IPv4: DOCKER-USER does not drop what comes in by eth0; IPv6: DOCKER-USER does not drop what comes in by eth0
+        WARN: published-ports: none is open to the internet; the next one would be: IPv4: DOCKER-USER does not drop what comes in by eth0; IPv6: DOCKER-USER does not drop what comes in by eth0
+              next: publish them at 127.0.0.1, and have the firewall drop what comes for containers by the public interface: DOCKER-USER in /etc/ufw/after.rules and after6.rules, as docs/host.md shows it
+              class: docker-unguarded
+        ");
+        let proxied = "*filter\n:INPUT ACCEPT [0:0]\n:DOCKER-USER - [0:0]\nCOMMIT\n";
+        assert_snapshot!(published(all, &filter(GUARD), proxied), @"
+        WARN: published-ports: none is open to the internet; the next one would be: IPv6: Docker's proxy listens, and no firewall drops what comes in
+              next: publish them at 127.0.0.1, and have the firewall drop what comes for containers by the public interface: DOCKER-USER in /etc/ufw/after.rules and after6.rules, as docs/host.md shows it
+              class: docker-unguarded
+        ");
+        let kept_out = proxied.replace("ACCEPT [0:0]", "DROP [0:0]\n-A INPUT -i lo -j ACCEPT");
+        assert!(published(all, &filter(GUARD), &kept_out).starts_with("WARN"), "the proxy is behind the firewall");
+        let nft = |cmd: &Cmd| {
+            let answer = Fake::new().answer("nft", 0, r#"{"nftables":[{"table":{"name":"docker-bridges"}}]}"#);
+            (cmd.program() == "nft").then(|| answer.run(cmd))
+        };
+        let base = Fake::new().script(nft).user(0).answer("docker ps", 0, "").answer("tailscale", 1, "");
+        let base = base.answer("ip -", 0, "[]").answer("iptables-save", 0, filter("-A DOCKER-USER -j DROP\n"));
+        assert_snapshot!(looked(&base, NAME), @"
+        WARN: published-ports: none is open to the internet; the next one would be: IPv4: Docker has rules of nftables, which are not read
               next: publish them at 127.0.0.1, and have the firewall drop what comes for containers by the public interface: DOCKER-USER in /etc/ufw/after.rules and after6.rules, as docs/host.md shows it
               class: docker-unguarded
         ");
@@ -392,11 +434,12 @@ mod tests {
             let empty =
                 |cmd: &Cmd| cmd.to_string().starts_with("ip ").then(|| Fake::new().answer("ip", 0, "[ ]\n").run(cmd));
             let base = Fake::new().script(empty).user(0).answer("docker ps", 0, "").answer("tailscale", 1, "");
+            let base = base.answer("nft", 0, r#"{"nftables":[]}"#);
             let filter = filter(guard);
             looked(&base.answer("iptables-save", 0, filter.clone()).answer("ip6tables-save", 0, filter), NAME)
         };
         assert_snapshot!(host(GUARD), @"
-        WARN: published-ports: none but at loopback and the tailnet; the next one would be open: IPv4: DOCKER-USER does not drop what comes in from anywhere
+        WARN: published-ports: none is open to the internet; the next one would be: IPv4: DOCKER-USER does not drop what comes in from anywhere
               next: publish them at 127.0.0.1, and have the firewall drop what comes for containers by the public interface: DOCKER-USER in /etc/ufw/after.rules and after6.rules, as docs/host.md shows it
               class: docker-unguarded
         ");
@@ -436,7 +479,8 @@ mod tests {
                 cmd.to_string().starts_with(call).then(|| Fake::new().answer(call, 0, answer).run(cmd))
             };
             let fake = Fake::new().script(script).user(0).answer("docker ps", 0, "").answer("tailscale", 1, "");
-            let fake = fake.answer("ip -", 0, "[]").answer("iptables-save", 0, filter(GUARD));
+            let fake = fake.answer("ip -", 0, "[]").answer("nft", 0, r#"{"nftables":[]}"#);
+            let fake = fake.answer("iptables-save", 0, filter(GUARD));
             looked(&fake.answer("ip6tables-save", 0, filter(GUARD)), NAME)
         };
         for (call, answer) in

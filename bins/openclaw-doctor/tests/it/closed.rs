@@ -7,7 +7,7 @@ use std::process::Command;
 use cli::testing::build_beside;
 use insta::assert_snapshot;
 
-use crate::scene::{Ran, Scene};
+use crate::scene::{COMPOSE, Ran, Scene};
 
 const SSHD: [&str; 2] = ["sshd", "port-audit"];
 
@@ -205,35 +205,33 @@ fn an_address_of_the_tailnet_is_reached_from_the_public_network_unless_a_firewal
     assert!(reached());
 }
 
-/// With a stand-in for `docker`, and the chains as it makes them: no registry of images is in reach.
+const PUBLISHED: &str = r#"
+services:
+  web:
+    image: base
+    command: [sleep, infinity]
+    stop_grace_period: 0s
+    ports: ["8080:80", "127.0.0.1:8081:81", "100.64.0.1:8082:82"]
+"#;
+
 #[test]
 fn ports_that_docker_publishes_are_open_past_ufw_unless_docker_user_drops() {
-    let scene = Scene::new();
-    scene.script(
-        "/usr/bin/docker",
-        r#"case "$*" in "ps --no-trunc --format {{json .}}") cat /var/lib/docker-stub/containers.json ;; *) exit 1 ;; esac"#,
-    );
-    let publish = |ports: &str| {
-        let container = format!(r#"{{"ID":"0","Names":"web","Ports":"{ports}","State":"running"}}"#);
-        scene.machine.write("/var/lib/docker-stub/containers.json", container).unwrap();
-        scene.only(&["published-ports"])
+    let scene = Scene::docker(PUBLISHED);
+    // Nothing listens in the container: it refuses who gets there, and of a packet that is dropped nothing comes back.
+    let reached = || {
+        let mut connect = scene.machine.wan().command("timeout");
+        let ended = connect.args(["2", "bash", "-c", "</dev/tcp/203.0.113.1/8080"]).output().unwrap().status.code();
+        assert!(ended == Some(1) || ended == Some(124), "{ended:?}");
+        ended == Some(1)
     };
-    scene.sh("for iptables in iptables ip6tables; do
-            $iptables -N DOCKER-USER; $iptables -N DOCKER-FORWARD; $iptables -I FORWARD -j DOCKER-FORWARD
-            $iptables -I FORWARD -j DOCKER-USER; $iptables -A DOCKER-USER -j RETURN
-        done");
-    assert_snapshot!(publish("0.0.0.0:8080->80/tcp, [::]:8080->80/tcp"), @"
+    assert_snapshot!(scene.only(&["firewall", "published-ports"]), @"
     exit 1
-    FAIL: published-ports: open to the internet, past UFW: web at 0.0.0.0:8080, web at [::]:8080; IPv4: DOCKER-USER does not drop what comes in by eth0; IPv6: DOCKER-USER does not drop what comes in by eth0
+    PASS: firewall: UFW is active, also after a boot: deny (incoming)
+    FAIL: published-ports: open to the internet, past UFW: ai-ops-runner-web-1 at 0.0.0.0:8080, ai-ops-runner-web-1 at [::]:8080; IPv4: DOCKER-USER does not drop what comes in by eth0
           next: publish them at 127.0.0.1, and have the firewall drop what comes for containers by the public interface: DOCKER-USER in /etc/ufw/after.rules and after6.rules, as docs/host.md shows it
-    === Doctor Summary: 0/1 passed ===
+    === Doctor Summary: 1/2 passed ===
     ");
-    assert_snapshot!(publish("127.0.0.1:8080->80/tcp, 100.64.0.1:8080->80/tcp"), @"
-    exit 0
-    WARN: published-ports: none but at loopback and the tailnet; the next one would be open: IPv4: DOCKER-USER does not drop what comes in by eth0; IPv6: DOCKER-USER does not drop what comes in by eth0
-          next: publish them at 127.0.0.1, and have the firewall drop what comes for containers by the public interface: DOCKER-USER in /etc/ufw/after.rules and after6.rules, as docs/host.md shows it
-    === Doctor Summary: 0/1 passed ===
-    ");
+    assert!(reached());
     let documented = include_str!("../../../../docs/host.md");
     let (_, guard) = documented.split_once("```text\n*filter\n").unwrap();
     let guard = format!("\n*filter\n{}", guard.split_once("```").unwrap().0);
@@ -241,15 +239,24 @@ fn ports_that_docker_publishes_are_open_past_ufw_unless_docker_user_drops() {
         scene.machine.write(file, scene.machine.read(file).unwrap() + &guard).unwrap();
     }
     scene.sh("ufw reload");
-    assert_snapshot!(publish("[::]:8080->80/tcp"), @"
+    assert_snapshot!(scene.only(&["published-ports"]), @"
     exit 0
-    WARN: published-ports: web at [::]:8080; DOCKER-USER drops what comes from the internet
+    WARN: published-ports: ai-ops-runner-web-1 at 0.0.0.0:8080, ai-ops-runner-web-1 at [::]:8080; what comes from the internet is dropped
           next: publish them at 127.0.0.1 or the tailnet's address
     === Doctor Summary: 0/1 passed ===
     ");
-    assert_snapshot!(publish("127.0.0.1:8080->80/tcp, 100.64.0.1:8080->80/tcp"), @"
+    assert!(!reached());
+    scene.sh(&format!("sed -i 's/\"8080:80\", //' {COMPOSE}; cd /opt/ai-ops-runner; docker compose up --detach 2>&1"));
+    assert_snapshot!(scene.only(&["published-ports"]), @"
     exit 0
-    PASS: published-ports: none but at loopback and the tailnet, and DOCKER-USER drops
+    PASS: published-ports: none but at loopback and the tailnet; what else comes from the internet is dropped
     === Doctor Summary: 1/1 passed ===
     ");
+    scene.sh("systemctl stop docker.socket docker.service");
+    assert_snapshot!(scene.only(&["published-ports"]), @r#"
+    exit 1
+    FAIL: published-ports: `docker ps --no-trunc --format "{{json .}}"` does not tell: exit 1: Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?
+          next: run it by hand, and mend what it says
+    === Doctor Summary: 0/1 passed ===
+    "#);
 }

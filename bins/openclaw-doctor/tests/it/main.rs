@@ -1,6 +1,7 @@
-//! The program on machines that systemd boots, with the real sshd, UFW and kernel.
+//! The program on machines that systemd boots, with the real sshd, UFW, Docker and kernel.
 //!
-//! `tailscale`, the API and `timedatectl` are stand-ins that answer from files; `docker` is one where a test says so.
+//! `tailscale`, the API and `timedatectl` are stand-ins that answer from files; `docker` is one where a test says so. No
+//! registry of images is in reach: the image of a stack is made of the machine's own files.
 
 #![cfg(target_os = "linux")]
 #![allow(

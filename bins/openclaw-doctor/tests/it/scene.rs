@@ -42,6 +42,9 @@ const API_UNIT: &str = "[Service]\nExecStart=/usr/local/bin/api-stub\n[Install]\
 /// A machine of tests has no server of time.
 const TIMEDATECTL: &str = "#!/bin/sh\nprintf 'NTP=yes\\nNTPSynchronized=yes\\n'\n";
 
+/// The stack of a host.
+pub(crate) const COMPOSE: &str = "/opt/ai-ops-runner/compose.yaml";
+
 pub(crate) struct Scene {
     pub(crate) machine: Machine,
 }
@@ -94,7 +97,19 @@ impl Scene {
 
     /// The same, changed before it boots.
     pub(crate) fn built(change: impl FnOnce(MachineBuilder) -> MachineBuilder) -> Self {
-        let builder = Machine::builder(&Tree::debian().unwrap()).unwrap();
+        Self::on(&Tree::debian().unwrap(), change)
+    }
+
+    /// The same, with Docker, an image `base` that has `sleep`, and a stack of that.
+    pub(crate) fn docker(stack: &str) -> Self {
+        let scene = Self::on(&Tree::docker().unwrap(), |builder| builder.file(COMPOSE, stack).unwrap());
+        scene.sh("cd /; tar -c bin lib lib64 usr/bin/sleep usr/lib64 usr/lib/*/ld-linux-*.so.2 usr/lib/*/libc.so.6 |
+            docker import - base; cd /opt/ai-ops-runner; docker compose up --detach --pull never 2>&1");
+        scene
+    }
+
+    fn on(tree: &Tree, change: impl FnOnce(MachineBuilder) -> MachineBuilder) -> Self {
+        let builder = Machine::builder(tree).unwrap();
         let files = [
             ("/usr/bin/tailscale", TAILSCALE),
             ("/var/lib/tailscale-stub/status.json", STATUS),

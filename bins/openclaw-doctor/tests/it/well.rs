@@ -2,7 +2,7 @@
 
 use insta::assert_snapshot;
 
-use crate::scene::{PROGRAM, Ran, Scene};
+use crate::scene::{COMPOSE, PROGRAM, Ran, Scene};
 
 #[test]
 fn v05_a_host_that_is_logged_out_of_its_tailnet_fails() {
@@ -157,7 +157,37 @@ fn a_clock_that_is_behind_or_not_kept_right_is_told() {
     assert!(said.starts_with("exit 1\nFAIL: clock: the clock says 20"), "{said}");
 }
 
-/// With a stand-in for `docker`: no registry of images is in reach.
+#[test]
+fn v05_a_container_of_the_stack_that_exited_or_is_not_there_fails() {
+    let service = |name: &str, command: &str| format!("  {name}:\n    image: base\n    command: [sleep, {command}]\n");
+    let stack = |services: &[String]| format!("services:\n{}", services.concat());
+    let (api, once) = (service("api", "infinity"), service("once", "\"0\""));
+    let scene = Scene::docker(&stack(std::slice::from_ref(&api)));
+    assert_snapshot!(scene.only(&["compose"]), @"
+    exit 0
+    PASS: compose: ai-ops-runner-api-1 is running
+    === Doctor Summary: 1/1 passed ===
+    ");
+    scene.machine.write(COMPOSE, stack(&[api.clone(), once])).unwrap();
+    assert_snapshot!(scene.only(&["compose"]), @"
+    exit 1
+    FAIL: compose: once has no container
+          next: run: docker compose up --detach
+    === Doctor Summary: 0/1 passed ===
+    ");
+    scene.sh("cd /opt/ai-ops-runner; docker compose up --detach 2>&1; docker compose wait once 2>&1");
+    assert_snapshot!(scene.only(&["compose"]), @"
+    exit 1
+    FAIL: compose: ai-ops-runner-once-1 is exited with 0
+          next: see why: docker compose logs SERVICE, in /opt/ai-ops-runner; then: docker compose up --detach
+    === Doctor Summary: 0/1 passed ===
+    ");
+    scene.machine.write(COMPOSE, "services: [").unwrap();
+    let said = scene.only(&["compose"]);
+    assert!(said.starts_with("exit 1\nFAIL: compose: `docker compose ps --all --format json` does not tell"), "{said}");
+}
+
+/// With a stand-in for `docker`: the real one has one of the shapes.
 #[test]
 fn v05_a_stack_is_read_in_both_shapes_and_what_cannot_be_read_fails() {
     let scene = Scene::new();
@@ -166,7 +196,7 @@ fn v05_a_stack_is_read_in_both_shapes_and_what_cannot_be_read_fails() {
     PASS: compose: no compose stack here: /opt/ai-ops-runner has no compose file
     === Doctor Summary: 1/1 passed ===
     ");
-    scene.machine.write("/opt/ai-ops-runner/compose.yaml", "services: {}\n").unwrap();
+    scene.machine.write(COMPOSE, "services: {}\n").unwrap();
     assert_snapshot!(scene.only(&["compose"]), @"
     exit 1
     FAIL: compose: /opt/ai-ops-runner/compose.yaml is there, and no docker
