@@ -1,7 +1,7 @@
 //! The program on machines that systemd boots, with the real sshd, UFW, Docker and kernel.
 //!
-//! `tailscale`, the API and `timedatectl` are stand-ins that answer from files; `docker` is one where a test says so. No
-//! registry of images is in reach: the image of a stack is made of the machine's own files.
+//! `tailscale` and `timedatectl` are stand-ins that answer from files; so are the API and `docker` but where a test says
+//! that they are real. No registry of images is in reach: the image of a stack is made of the machine's own files.
 
 #![cfg(target_os = "linux")]
 #![allow(

@@ -1,5 +1,6 @@
 //! Whether what runs on the host is well.
 
+use cli::testing::build_beside;
 use insta::assert_snapshot;
 
 use crate::scene::{COMPOSE, PROGRAM, Ran, Scene};
@@ -86,6 +87,38 @@ fn an_api_that_is_not_ready_or_not_there_fails() {
     ");
     // Where the service has its socket, that is asked.
     scene.sh("python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind(\"/var/lib/ai-ops-runner/api.sock\")'");
+    assert_snapshot!(scene.only(&["healthz"]), @"
+    exit 1
+    FAIL: healthz: unix:/var/lib/ai-ops-runner/api.sock: Connection refused (os error 111)
+          next: start it: runner-api --with-worker
+    === Doctor Summary: 0/1 passed ===
+    ");
+}
+
+/// As docs/service.md has it.
+const SERVICE: &str = "[Service]\nType=notify\nExecStart=/usr/bin/runner-api --with-worker\nStateDirectory=ai-ops-runner\n\
+    StateDirectoryMode=0700\nKillMode=mixed\nDelegate=yes\n[Install]\nWantedBy=multi-user.target\n";
+const REPOS: &str = "schema = 1\n[repos.project]\nurl = \"https://example.com/project.git\"\nallowed_branches = [\"main\"]\n\
+    default_branch = \"main\"\n";
+
+#[test]
+fn the_service_itself_is_asked_at_its_socket() {
+    let programs = build_beside(env!("CARGO_BIN_EXE_openclaw-doctor"), &["runner-api-cli"]);
+    let scene = Scene::built(|builder| {
+        let builder = builder.program(&programs.join("runner-api"), "/usr/bin/runner-api").unwrap();
+        let builder = builder.file("/etc/systemd/system/runner-api.service", SERVICE).unwrap();
+        builder.file("/etc/ai-ops-runner/repo_allowlist.toml", REPOS).unwrap()
+    });
+    // It may have no worker yet.
+    scene.sh(&format!("for n in $(seq 100); do ! {PROGRAM} --only readyz || break; sleep 0.1; done"));
+    let said = scene.only(&["healthz", "readyz"]);
+    let (before, _) = said.split_once(", disk: ").unwrap();
+    assert_snapshot!(before, @"
+    exit 0
+    PASS: healthz: unix:/var/lib/ai-ops-runner/api.sock
+    PASS: readyz: store: answers, worker: 1 worker takes jobs, policy: 1 repositories are allowed
+    ");
+    scene.sh("systemctl stop runner-api");
     assert_snapshot!(scene.only(&["healthz"]), @"
     exit 1
     FAIL: healthz: unix:/var/lib/ai-ops-runner/api.sock: Connection refused (os error 111)
