@@ -62,7 +62,7 @@ fn text() -> Result<String, Failure> {
     let length = read.map_err(HostError::io("standard input"))?;
     if length as u64 > MOST {
         let reason = format!("the text is longer than {} MiB", MOST >> 20);
-        return Err(Failure::usage("too-large", reason, "give the text of ss or netstat"));
+        return Err(Failure::usage("text-too-large", reason, "give the text of ss or netstat"));
     }
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
@@ -78,8 +78,8 @@ fn rules(named: &[IpAddr], policy: Policy, observed: &mut Observed, host: &dyn H
 
 fn baseline(path: &Path, host: &dyn Host) -> Result<Baseline, Failure> {
     const NEXT: &str = "write one: port-audit --write-baseline FILE";
-    let absent = || Failure::usage("no-baseline", format!("there is no {}", path.display()), NEXT);
+    let absent = || Failure::usage("no-audit-baseline", format!("there is no {}", path.display()), NEXT);
     let bytes = trusted(host, path)?.ok_or_else(absent)?;
     Baseline::parse(&bytes)
-        .map_err(|error| Failure::not_ready("bad-baseline", format!("{}: {error}", path.display()), NEXT))
+        .map_err(|error| Failure::not_ready("bad-audit-baseline", format!("{}: {error}", path.display()), NEXT))
 }

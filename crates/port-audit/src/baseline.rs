@@ -178,7 +178,7 @@ mod tests {
     fn an_owner_is_told_as_it_is_called_after_a_restart_too() {
         let owner = |unit: Option<&str>, path: Option<&str>| {
             let program = path.map(|path| Program { path: path.into(), trusted: false });
-            let identity = Identity { unit: unit.map(str::to_owned), starts: None, program };
+            let identity = Identity { unit: unit.map(str::to_owned), starts: None, program, is_root: false };
             lasting(&Owner { pid: 7, name: "web".into(), identity: Some(identity) })
         };
         assert_eq!(owner(Some("web.service"), Some("/usr/bin/node")), "web.service");

@@ -11,7 +11,7 @@ use jiff::civil::Date;
 
 use crate::nat::Forward;
 use crate::policy::{Allow, Policy};
-use crate::socket::{ANY_V4, ANY_V6, Identity, Namespace, Owner, Owners, Protocol, Socket, plain};
+use crate::socket::{ANY_V4, ANY_V6, Identity, Namespace, Owner, Owners, Program, Protocol, Socket, plain};
 
 /// The service that makes the tailnet, and its program.
 const TAILSCALED: (&str, &str) = ("tailscaled.service", "tailscaled");
@@ -213,17 +213,18 @@ fn is_nobodys(owners: &Owners) -> bool {
     }
 }
 
-/// The unit alone does not make it: the shells that it opens for people of the tailnet are in its control group too.
-/// Where only text was read there is but the name.
+/// The unit alone does not make it: the shells that it opens for people of the tailnet are in its control group too, and
+/// can run its program. Where only text was read there is but the name.
 fn is_tailscaled(owner: &Owner) -> bool {
     let (unit, name) = TAILSCALED;
-    let Some(Identity { unit: is_of, program, .. }) = &owner.identity else { return owner.name == name };
-    is_of.as_deref() == Some(unit) && program.as_ref().is_some_and(|program| program.trusted && program.name() == name)
+    let Some(Identity { unit: is_of, program, is_root, .. }) = &owner.identity else { return owner.name == name };
+    let is_program = |program: &Program| program.trusted && program.name() == name;
+    *is_root && is_of.as_deref() == Some(unit) && program.as_ref().is_some_and(is_program)
 }
 
 /// Whatever looks like it: here a mistake costs nothing.
 fn is_sshd(owner: &Owner) -> bool {
-    let Some(Identity { unit, starts, program }) = &owner.identity else { return owner.name == SSHD };
+    let Some(Identity { unit, starts, program, .. }) = &owner.identity else { return owner.name == SSHD };
     owner.name == SSHD
         || [unit, starts].into_iter().flatten().any(|unit| SSH_UNITS.contains(&unit.as_str()))
         || program.as_ref().is_some_and(|program| program.name() == SSHD)
@@ -235,7 +236,6 @@ mod tests {
     use jiff::civil::date;
 
     use super::*;
-    use crate::socket::{Identity, Program};
 
     const POLICY: &str = r#"
         schema = 1
@@ -267,7 +267,7 @@ mod tests {
 
     fn owner(name: &str, unit: &str, path: &str, trusted: bool) -> Owner {
         let program = Some(Program { path: path.into(), trusted });
-        let identity = Some(Identity { unit: Some(unit.into()), starts: None, program });
+        let identity = Some(Identity { unit: Some(unit.into()), starts: None, program, is_root: true });
         Owner { pid: 7, name: name.into(), identity }
     }
 
@@ -392,6 +392,9 @@ mod tests {
             let named = owner("tailscaled", unit, path, trusted);
             assert_eq!(tcp("0.0.0.0", &[named]), "public-listener: it is reached from anywhere", "{unit} {path}");
         }
+        let mut of_a_shell = tailscaled();
+        of_a_shell.identity.as_mut().unwrap().is_root = false;
+        assert_snapshot!(tcp("0.0.0.0", &[of_a_shell]), @"public-listener: it is reached from anywhere");
         let nameless = Owner { pid: 7, name: "tailscaled".into(), identity: Some(Identity::default()) };
         assert_snapshot!(tcp("0.0.0.0", &[nameless]), @"public-listener: it is reached from anywhere");
         assert_snapshot!(tcp("0.0.0.0", &[tailscaled(), node()]), @"co-owner: node (7) has it too");

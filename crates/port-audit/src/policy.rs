@@ -280,7 +280,7 @@ mod tests {
             Owner {
                 pid: 7,
                 name: "web".into(),
-                identity: Some(Identity { unit: Some(unit.into()), starts: None, program }),
+                identity: Some(Identity { unit: Some(unit.into()), starts: None, program, is_root: false }),
             }
         };
         let (unit, program) = ("unit = \"web.service\"", "program = \"/usr/bin/node\"");

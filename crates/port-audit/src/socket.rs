@@ -109,6 +109,8 @@ pub struct Identity {
     pub starts: Option<String>,
     /// Its program.
     pub program: Option<Program>,
+    /// It runs as root, and root started it.
+    pub is_root: bool,
 }
 
 /// The program of a process.

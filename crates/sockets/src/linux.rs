@@ -10,8 +10,10 @@ mod tables;
 mod units;
 
 use std::fs::File;
+use std::io::{self, ErrorKind};
 use std::os::fd::AsFd as _;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::thread;
 
 use host::Host;
@@ -32,19 +34,17 @@ use crate::unseen;
 const HOME: &str = "/proc/thread-self/ns/net";
 
 pub(crate) fn observe(host: &dyn Host) -> Result<Observed, Failure> {
-    thread::scope(|scope| {
-        let firewall = scope.spawn(|| firewall::look(host));
-        let mut observed = Look::taken()?.observed();
-        observed.gaps.extend(units::name(host, &mut observed.sockets));
-        let Found { rules, gaps } = firewall.join().map_err(|_| unseen("the look at the firewall broke off"))?;
-        observed.rules = rules;
-        observed.gaps.extend(gaps);
-        observed.sockets.sort();
-        observed.sockets.dedup();
-        observed.gaps.sort();
-        observed.gaps.dedup();
-        Ok(observed)
-    })
+    let mut observed = Look::taken()?.observed();
+    // Programs open sockets of their own: they are asked when it is seen what was open without them.
+    observed.gaps.extend(units::name(host, &mut observed.sockets));
+    let Found { rules, gaps } = firewall::look(host);
+    observed.rules = rules;
+    observed.gaps.extend(gaps);
+    observed.sockets.sort();
+    observed.sockets.dedup();
+    observed.gaps.sort();
+    observed.gaps.dedup();
+    Ok(observed)
 }
 
 /// What a network namespace shows of itself.
@@ -60,14 +60,15 @@ fn seen_here() -> Result<Seen, DiagError> {
     Ok(Seen { sockets, untold, links: links::links()? })
 }
 
-/// What another network namespace shows. The thread that looks is in it for good.
-fn seen_in(namespace: PathBuf) -> Result<Seen, DiagError> {
-    let looked = thread::spawn(move || {
-        let namespace = File::open(namespace)?;
-        move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
-        seen_here()
-    });
-    looked.join().unwrap_or(Err(DiagError::Form))
+/// What another network namespace shows: that of this inode number, which may have been led to by a process that is gone.
+/// The calling thread is in it for good.
+fn seen_in(id: u64, path: &Path) -> Result<Seen, DiagError> {
+    let namespace = File::open(path)?;
+    if namespace.metadata()?.ino() != id {
+        return Err(io::Error::from(ErrorKind::NotFound).into());
+    }
+    move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
+    seen_here()
 }
 
 /// All that was seen at one time.
@@ -75,13 +76,17 @@ struct Look {
     namespaces: Vec<(Namespace, Seen)>,
     processes: Processes,
     gaps: Vec<Gap>,
+    /// Who led to a namespace was gone when it was to be entered.
+    left: bool,
 }
 
 impl Look {
-    /// A socket that was opened or closed meanwhile has no owner: then it is looked once more.
+    /// A socket that was opened or closed meanwhile has no owner, and a namespace may be left: then it is looked once more.
     fn taken() -> Result<Self, Failure> {
         let first = Self::at_once()?;
-        if first.owns_all() { Ok(first) } else { Self::at_once() }
+        // Where not all owners show, it is no sign of anything that one is missing.
+        let moved = first.left || first.processes.gaps.is_empty() && !first.owns_all();
+        if moved { Self::at_once() } else { Ok(first) }
     }
 
     fn at_once() -> Result<Self, Failure> {
@@ -92,7 +97,7 @@ impl Look {
             return Err(unseen(format!("{}: {why}", protocol.as_str())));
         }
         let processes = processes::look().map_err(|error| unseen(format!("/proc: {error}")))?;
-        let mut look = Self { namespaces: Vec::new(), gaps: processes.gaps.clone(), processes };
+        let mut look = Self { namespaces: Vec::new(), gaps: processes.gaps.clone(), processes, left: false };
         look.elsewhere(own.links.bridged);
         look.take(Namespace::Host, own);
         Ok(look)
@@ -101,11 +106,22 @@ impl Look {
     /// The other namespaces. Where pairs are `bridged` with what leads out, so may any of them be.
     fn elsewhere(&mut self, bridged: bool) {
         let home = processes::inode(HOME);
-        let others = self.processes.namespaces.clone().into_iter().filter(|(id, _)| Some(*id) != home);
-        for (id, path) in others {
-            match seen_in(path) {
+        let mut others = self.processes.namespaces.clone();
+        others.retain(|id, _| Some(*id) != home);
+        if others.is_empty() {
+            return;
+        }
+        let look = move || others.into_iter().map(|(id, path)| (id, seen_in(id, &path))).collect::<Vec<_>>();
+        let Ok(looked) = thread::spawn(look).join() else {
+            return self.gap("other network namespaces".into(), "the look at them broke off".into());
+        };
+        for (id, seen) in looked {
+            match seen {
                 Ok(seen) => self.take(Namespace::Other { id, exposed: bridged || seen.links.exposed }, seen),
-                Err(error) => self.gap(format!("the network namespace {id}"), error.to_string()),
+                Err(error) => {
+                    self.left |= matches!(&error, DiagError::Io(error) if error.kind() == ErrorKind::NotFound);
+                    self.gap(format!("the network namespace {id}"), error.to_string());
+                }
             }
         }
     }
@@ -131,7 +147,7 @@ impl Look {
     }
 
     fn observed(self) -> Observed {
-        let Self { namespaces, processes, gaps } = self;
+        let Self { namespaces, processes, gaps, .. } = self;
         let mut known = Known::default();
         let sockets = namespaces.into_iter().flat_map(|(namespace, Seen { sockets, links, .. })| {
             let socket = |raw: Raw| socket(raw, &namespace, &links, &processes, &mut known);
@@ -151,5 +167,20 @@ fn socket(raw: Raw, namespace: &Namespace, links: &Links, processes: &Processes,
         v6only,
         owners: known.owners(processes, inode),
         namespace: namespace.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_namespace_is_not_taken_for_another() {
+        let gone = |id, path: &str| {
+            let Err(DiagError::Io(error)) = seen_in(id, Path::new(path)) else { panic!("{path}") };
+            error.kind()
+        };
+        assert_eq!(gone(1, HOME), ErrorKind::NotFound);
+        assert_eq!(gone(1, "/proc/0/ns/net"), ErrorKind::NotFound);
     }
 }

@@ -19,7 +19,7 @@ const ETC: &str = "/etc";
 /// neither has one.
 ///
 /// # Errors
-/// Usage, class `no-policy`, for a named file that is not there; not ready, class `bad-policy` for one that is none, or
+/// Usage, class `no-audit-policy`, for a named file that is not there; not ready, class `bad-audit-policy` for one that is none, or
 /// with the class of [`trusted`].
 pub fn policy(host: &dyn Host, named: Option<&Path>) -> Result<Policy, Failure> {
     let places = match named {
@@ -31,12 +31,12 @@ pub fn policy(host: &dyn Host, named: Option<&Path>) -> Result<Policy, Failure> 
             let parsed = Policy::parse(&String::from_utf8_lossy(&bytes));
             return parsed.map_err(|error| {
                 let reason = format!("{}: {error}", path.display());
-                Failure::not_ready("bad-policy", reason, "mend what is named")
+                Failure::not_ready("bad-audit-policy", reason, "mend what is named")
             });
         }
     }
     let absent =
-        |path: &Path| Failure::usage("no-policy", format!("there is no {}", path.display()), "name another file");
+        |path: &Path| Failure::usage("no-audit-policy", format!("there is no {}", path.display()), "name another file");
     named.map_or_else(|| Ok(Policy::default()), |path| Err(absent(path)))
 }
 

@@ -156,9 +156,9 @@ fn what_was_accepted_once_is_compared() {
     drift-new: tcp 100.64.0.1:2 by a: it is not in the baseline; next: find out why; where it is meant, write the baseline anew: port-audit --write-baseline FILE
     ");
     fs::write(&path, "{}").unwrap();
-    assert!(compared(&one).contains("bad-baseline: "));
+    assert!(compared(&one).contains("bad-audit-baseline: "));
     fs::remove_file(&path).unwrap();
-    assert!(compared(&one).starts_with("exit 2\n\nno-baseline: there is no "));
+    assert!(compared(&one).starts_with("exit 2\n\nno-audit-baseline: there is no "));
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn a_policy_that_cannot_be_trusted_or_read_is_none() {
     assert_snapshot!(refused(), @"
     exit 3
 
-    bad-policy: FILE: port_audit.toml: schema 7 is not 1
+    bad-audit-policy: FILE: port_audit.toml: schema 7 is not 1
     next: mend what is named
     ");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
@@ -185,7 +185,7 @@ fn a_policy_that_cannot_be_trusted_or_read_is_none() {
     assert_snapshot!(refused(), @"
     exit 2
 
-    no-policy: there is no FILE
+    no-audit-policy: there is no FILE
     next: name another file
     ");
 }

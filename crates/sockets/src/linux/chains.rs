@@ -30,7 +30,7 @@ pub(crate) type Table = (String, String);
 
 /// The tables of `nf_tables` with rules that packets from outside come by.
 pub(crate) fn tables() -> Result<BTreeSet<Table>, DiagError> {
-    let netlink = match Netlink::open(Some(NETFILTER)) {
+    let mut netlink = match Netlink::open(Some(NETFILTER)) {
         // A kernel without any of it.
         Err(DiagError::Io(error)) if is(&error, Errno::PROTONOSUPPORT) => return Ok(BTreeSet::new()),
         opened => opened?,

@@ -50,7 +50,7 @@ pub(crate) struct Untold {
 
 /// The sockets of the calling thread's network namespace, and of which protocols they were not told.
 pub(crate) fn sockets() -> Result<(Vec<Raw>, Vec<Untold>), DiagError> {
-    let netlink = Netlink::open(Some(SOCK_DIAG))?;
+    let mut netlink = Netlink::open(Some(SOCK_DIAG))?;
     let (mut all, mut untold) = (Vec::new(), Vec::new());
     for protocol in [Protocol::Tcp, Protocol::Udp, Protocol::UdpLite, Protocol::Sctp, Protocol::Raw] {
         for version in [Version::V4, Version::V6] {

@@ -27,36 +27,53 @@ pub(crate) struct Found {
     pub(crate) gaps: Vec<Gap>,
 }
 
-/// Tables with rules that may hand on.
+/// The rules of the calling thread's network namespace that hand on.
+pub(crate) fn look(host: &dyn Host) -> Found {
+    Kernel::look().rules(host)
+}
+
+/// Tables with rules that may hand on, in the calling thread's network namespace.
 #[derive(Debug, Default)]
 struct Kernel {
     /// Those of `nf_tables`.
     new: BTreeSet<Table>,
     /// Those of the older kind.
     old: BTreeSet<Table>,
+    /// Which of them the kernel does not tell.
+    gaps: Vec<Gap>,
 }
 
-/// The rules of the calling thread's network namespace that hand on.
-pub(crate) fn look(host: &dyn Host) -> Found {
-    let mut found = Found::default();
-    let mut kernel = Kernel::default();
-    match chains::tables() {
-        Ok(tables) => kernel.new = tables,
-        Err(error) => found.gap("the firewall's chains", error.to_string()),
-    }
-    for (family, program) in FAMILIES {
-        match chains::old_tables(family) {
-            Ok(tables) => kernel.old.extend(tables.into_iter().map(|table| (family.to_owned(), table))),
-            Err(error) => found.gap(&format!("the tables of {program}"), error.to_string()),
+impl Kernel {
+    fn look() -> Self {
+        let mut kernel = Self::default();
+        match chains::tables() {
+            Ok(tables) => kernel.new = tables,
+            Err(error) => kernel.gaps.push(gap("the firewall's chains", error.to_string())),
         }
+        for (family, program) in FAMILIES {
+            match chains::old_tables(family) {
+                Ok(tables) => kernel.old.extend(tables.into_iter().map(|table| (family.to_owned(), table))),
+                Err(error) => kernel.gaps.push(gap(&format!("the tables of {program}"), error.to_string())),
+            }
+        }
+        kernel
     }
-    found.ask(host, &kernel);
-    found
+
+    /// What the programs tell of these tables.
+    fn rules(&self, host: &dyn Host) -> Found {
+        let mut found = Found { gaps: self.gaps.clone(), ..Found::default() };
+        found.ask(host, self);
+        found
+    }
+}
+
+fn gap(what: &str, why: String) -> Gap {
+    Gap { what: what.to_owned(), why }
 }
 
 impl Found {
     fn gap(&mut self, what: &str, why: String) {
-        self.gaps.push(Gap { what: what.to_owned(), why });
+        self.gaps.push(gap(what, why));
     }
 
     fn ask(&mut self, host: &dyn Host, kernel: &Kernel) {
@@ -157,8 +174,7 @@ mod tests {
     }
 
     fn told(kernel: &Kernel, programs: &[(&str, i32, &str)]) -> String {
-        let mut found = Found::default();
-        found.ask(&with(programs), kernel);
+        let found = kernel.rules(&with(programs));
         let rules = found.rules.into_iter().map(|rule| match rule {
             Rule::Forward(forward) => forward.to_string(),
             Rule::Unread(rule) => format!("unread: {rule}"),
@@ -172,11 +188,11 @@ mod tests {
     }
 
     fn new(new: &[(&str, &str)], programs: &[(&str, i32, &str)]) -> String {
-        told(&Kernel { new: tables(new), old: BTreeSet::new() }, programs)
+        told(&Kernel { new: tables(new), ..Kernel::default() }, programs)
     }
 
     fn old(old: &[(&str, &str)], programs: &[(&str, i32, &str)]) -> String {
-        told(&Kernel { new: BTreeSet::new(), old: tables(old) }, programs)
+        told(&Kernel { old: tables(old), ..Kernel::default() }, programs)
     }
 
     #[test]
@@ -220,7 +236,7 @@ mod tests {
 
     #[test]
     fn v04_a_table_that_is_there_in_both_kinds_is_told_of_both() {
-        let kernel = Kernel { new: tables(&[("ip", "nat")]), old: tables(&[("ip", "nat")]) };
+        let kernel = Kernel { new: tables(&[("ip", "nat")]), old: tables(&[("ip", "nat")]), gaps: vec![] };
         assert_snapshot!(told(&kernel, &[("iptables-save", 0, NAT)]), @"
         tcp *:80 is handed on to 10.0.0.1
         tcp *:80 is handed on to 10.0.0.1
@@ -233,8 +249,7 @@ mod tests {
     #[test]
     fn no_program_is_run_for_what_the_kernel_does_not_have() {
         let host = Fake::new();
-        let mut found = Found::default();
-        found.ask(&host, &Kernel::default());
+        let found = Kernel::default().rules(&host);
         assert_eq!((host.transcript().as_str(), found.gaps.len()), ("", 0));
     }
 }

@@ -49,7 +49,10 @@ impl From<Errno> for DiagError {
 
 /// A connection to one part of the kernel, in the network namespace of the thread that opened it.
 #[derive(Debug)]
-pub(crate) struct Netlink(OwnedFd);
+pub(crate) struct Netlink {
+    socket: OwnedFd,
+    room: Vec<u8>,
+}
 
 impl Netlink {
     /// Of no part is the first one, that of interfaces and addresses.
@@ -57,11 +60,11 @@ impl Netlink {
         let socket = socket_with(AddressFamily::NETLINK, SocketType::DGRAM, SocketFlags::CLOEXEC, part)?;
         // Connected to the kernel, it takes nothing from anybody else.
         connect(&socket, &SocketAddrNetlink::new(0, 0))?;
-        Ok(Self(socket))
+        Ok(Self { socket, room: vec![0; ROOM] })
     }
 
     /// The bodies of all messages that answer a question of this kind.
-    pub(crate) fn dump(&self, kind: u16, body: &[u8]) -> Result<Vec<Vec<u8>>, DiagError> {
+    pub(crate) fn dump(&mut self, kind: u16, body: &[u8]) -> Result<Vec<Vec<u8>>, DiagError> {
         for number in 1..=TRIES {
             if let Some(all) = self.dump_once(kind, body, number)? {
                 return Ok(all);
@@ -71,14 +74,14 @@ impl Netlink {
     }
 
     /// Nothing where the answer is that of two times.
-    fn dump_once(&self, kind: u16, body: &[u8], number: u32) -> Result<Option<Vec<Vec<u8>>>, DiagError> {
+    fn dump_once(&mut self, kind: u16, body: &[u8], number: u32) -> Result<Option<Vec<Vec<u8>>>, DiagError> {
         let question = question(kind, body, number).ok_or(DiagError::Form)?;
-        retry_on_intr(|| send(&self.0, &question, SendFlags::empty()))?;
-        let (mut answer, mut room) = (Answer::of(number), vec![0; ROOM]);
+        retry_on_intr(|| send(&self.socket, &question, SendFlags::empty()))?;
+        let mut answer = Answer::of(number);
         loop {
             // With `TRUNC` the length is that of all of it, also of what there was no room for.
-            let (_, length) = retry_on_intr(|| recv(&self.0, &mut room[..], RecvFlags::TRUNC))?;
-            if let Some(whole) = answer.take(room.get(..length).ok_or(DiagError::Form)?)? {
+            let (_, length) = retry_on_intr(|| recv(&self.socket, &mut self.room[..], RecvFlags::TRUNC))?;
+            if let Some(whole) = answer.take(self.room.get(..length).ok_or(DiagError::Form)?)? {
                 return Ok(whole.then_some(answer.bodies));
             }
         }

@@ -163,9 +163,16 @@ impl Known {
 fn owner(pid: u32) -> Option<Owner> {
     let dir = PathBuf::from(format!("/proc/{pid}"));
     let name = String::from_utf8_lossy(&fs::read(dir.join("comm")).ok()?).trim_end_matches('\n').to_owned();
-    let groups = fs::read_to_string(dir.join("cgroup")).unwrap_or_default();
-    let identity = Identity { unit: unit(&groups).map(str::to_owned), starts: None, program: program(&dir) };
+    let text = |name: &str| fs::read_to_string(dir.join(name)).unwrap_or_default();
+    let unit = unit(&text("cgroup")).map(str::to_owned);
+    let identity = Identity { unit, starts: None, program: program(&dir), is_root: is_root(&text("status")) };
     Some(Owner { pid, name, identity: Some(identity) })
+}
+
+/// The owner of a process's directory says nothing: it is root where the process wants it.
+fn is_root(status: &str) -> bool {
+    let users = status.lines().find_map(|line| line.strip_prefix("Uid:"));
+    users.is_some_and(|users| users.split_whitespace().eq(["0"; 4]))
 }
 
 /// The unit whose control group a process is in. Systemd has one hierarchy or two; the other may be empty.
@@ -249,6 +256,13 @@ mod tests {
         assert_eq!(unit("9:name=systemd:/\n0::/system.slice/a.service\n"), Some("a.service"));
         assert_eq!(unit("3:cpu:/system.slice/a.service\n"), None);
         assert_eq!(unit(""), None);
+    }
+
+    #[test]
+    fn v04_a_process_is_roots_where_root_started_it_too() {
+        let status = |users: &str| is_root(&format!("Name:\tUid:\t0\nUid:\t{users}\nGid:\t0\t0\t0\t0\n"));
+        assert!(status("0\t0\t0\t0"));
+        assert!(!status("1000\t0\t0\t0") && !status("1000\t1000\t1000\t1000") && !status("0\t0\t0") && !is_root(""));
     }
 
     #[test]
