@@ -2,22 +2,16 @@
 
 use std::io::{IsTerminal as _, Read as _};
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use cli::Context;
-use host::{Host, HostError, config_dir, trusted};
-use jiff::Timestamp;
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
+use host::{Host, HostError, trusted};
 use outcome::{Exit, Failure};
-use port_audit::{Baseline, Gap, Observed, Policy, Report, Rules, Tailnet, audit};
+use port_audit::{Baseline, Observed, Policy, Report, Rules, Tailnet, audit};
 
 use crate::args::{Args, Text};
 use crate::table::table;
 
-/// The policy below the user's directory of configurations, and below the machine's.
-const POLICY: &str = "ai-ops-runner/port_audit.toml";
-const ETC: &str = "/etc";
 /// The longest text that is read, in bytes.
 const MOST: u64 = 64 << 20;
 
@@ -25,14 +19,10 @@ const MOST: u64 = 64 << 20;
 /// Usage for a file that is not there; not ready for one that is none, or that others can write; infrastructure where
 /// nothing could be observed.
 pub(crate) fn run(args: &Args, cx: &Context) -> Result<Exit, Failure> {
-    let policy = policy(args.policy.as_deref(), &cx.host)?;
+    let policy = sockets::policy(&cx.host, args.policy.as_deref())?;
     let before = args.baseline.as_deref().map(|path| baseline(path, &cx.host)).transpose()?;
     let mut observed = observed(&args.text, &cx.host)?;
-    let tailnet = tailnet(&args.text.tailnet, &observed, &cx.host).unwrap_or_else(|gap| {
-        observed.gaps.push(gap);
-        Tailnet::default()
-    });
-    let rules = Rules { policy, tailnet, today: today(&cx.host)? };
+    let rules = rules(&args.text.tailnet, policy, &mut observed, &cx.host)?;
     let now = Baseline::of(&observed, &rules);
     let drift = before.map(|before| before.drift(&now)).unwrap_or_default();
     let report = audit(&observed, &rules, args.strict).with(drift);
@@ -77,44 +67,19 @@ fn text() -> Result<String, Failure> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Nobody is asked where it makes no difference.
-fn tailnet(named: &[IpAddr], observed: &Observed, host: &dyn Host) -> Result<Tailnet, Gap> {
-    if !named.is_empty() {
-        return Ok(Tailnet { addresses: named.to_vec(), interface: None });
+/// A text is of a machine whose addresses may be named.
+fn rules(named: &[IpAddr], policy: Policy, observed: &mut Observed, host: &dyn Host) -> Result<Rules, Failure> {
+    if named.is_empty() {
+        return sockets::rules(host, policy, observed);
     }
-    if observed.may_be_of_a_tailnet() { sockets::tailnet(host) } else { Ok(Tailnet::default()) }
-}
-
-fn policy(named: Option<&Path>, host: &dyn Host) -> Result<Policy, Failure> {
-    let places = match named {
-        Some(path) => vec![path.to_owned()],
-        None => config_dir(host).into_iter().chain([PathBuf::from(ETC)]).map(|dir| dir.join(POLICY)).collect(),
-    };
-    for path in &places {
-        if let Some(bytes) = trusted(host, path)? {
-            let parsed = Policy::parse(&String::from_utf8_lossy(&bytes));
-            return parsed.map_err(|error| {
-                let reason = format!("{}: {error}", path.display());
-                Failure::not_ready("bad-audit-policy", reason, "mend what is named")
-            });
-        }
-    }
-    named.map_or_else(|| Ok(Policy::default()), |path| Err(absent("no-audit-policy", path, "name another file")))
+    let tailnet = Tailnet { addresses: named.to_vec(), interface: None };
+    Ok(Rules { policy, tailnet, today: sockets::today(host)? })
 }
 
 fn baseline(path: &Path, host: &dyn Host) -> Result<Baseline, Failure> {
     const NEXT: &str = "write one: port-audit --write-baseline FILE";
-    let bytes = trusted(host, path)?.ok_or_else(|| absent("no-audit-baseline", path, NEXT))?;
+    let absent = || Failure::usage("no-audit-baseline", format!("there is no {}", path.display()), NEXT);
+    let bytes = trusted(host, path)?.ok_or_else(absent)?;
     Baseline::parse(&bytes)
         .map_err(|error| Failure::not_ready("bad-audit-baseline", format!("{}: {error}", path.display()), NEXT))
-}
-
-fn absent(class: &'static str, path: &Path, next: &str) -> Failure {
-    Failure::usage(class, format!("there is no {}", path.display()), next)
-}
-
-fn today(host: &dyn Host) -> Result<Date, Failure> {
-    let now = Timestamp::try_from(host.now());
-    let now = now.map_err(|error| Failure::not_ready("clock", error.to_string(), "set the machine's clock"))?;
-    Ok(now.to_zoned(TimeZone::UTC).date())
 }

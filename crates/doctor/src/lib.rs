@@ -10,8 +10,8 @@ use outcome::{Exit, Failure, printable};
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
-/// How a check came out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+/// How a check came out; the worst is the greatest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
     /// As it should be.
@@ -73,6 +73,24 @@ impl fmt::Display for Check {
     }
 }
 
+/// Those of `all` that have one of these names, in their order; all of them if there is no name. For a doctor that takes
+/// long to look: what is not wanted need not be looked at.
+///
+/// # Errors
+/// Usage, class `unknown-check`, for a name that none has: a typing error must not pass.
+pub fn only<T, S: AsRef<str>>(all: Vec<T>, name: impl Fn(&T) -> &'static str, names: &[S]) -> Result<Vec<T>, Failure> {
+    if let Some(unknown) = names.iter().find(|wanted| all.iter().all(|one| name(one) != wanted.as_ref())) {
+        let known: Vec<_> = all.iter().map(name).collect();
+        return Err(Failure::usage(
+            "unknown-check",
+            format!("there is no check `{}`", unknown.as_ref()),
+            format!("choose among {}", known.join(", ")),
+        ));
+    }
+    let chosen = |one: &T| names.is_empty() || names.iter().any(|wanted| wanted.as_ref() == name(one));
+    Ok(all.into_iter().filter(chosen).collect())
+}
+
 fn one_line(text: &str) -> String {
     printable(text).replace('\n', "\\u{a}")
 }
@@ -93,18 +111,9 @@ impl Report {
     /// The report of the checks with these names; of all of them if there is no name.
     ///
     /// # Errors
-    /// Usage, class `unknown-check`, for a name that no check has: a typing error must not pass.
+    /// As [`only`].
     pub fn only<S: AsRef<str>>(self, names: &[S]) -> Result<Self, Failure> {
-        if let Some(unknown) = names.iter().find(|name| self.checks.iter().all(|c| c.name != name.as_ref())) {
-            let known: Vec<_> = self.checks.iter().map(|check| check.name).collect();
-            return Err(Failure::usage(
-                "unknown-check",
-                format!("there is no check `{}`", unknown.as_ref()),
-                format!("choose among {}", known.join(", ")),
-            ));
-        }
-        let chosen = |check: &Check| names.is_empty() || names.iter().any(|name| name.as_ref() == check.name);
-        Ok(Self { checks: self.checks.into_iter().filter(chosen).collect() })
+        Ok(Self { checks: only(self.checks, |check| check.name, names)? })
     }
 
     /// The checks in the order they were made.

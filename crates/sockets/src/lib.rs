@@ -12,12 +12,14 @@
 mod linux;
 #[cfg(any(not(target_os = "linux"), test))]
 mod netstat;
+mod rules;
 mod tailnet;
 
 use host::Host;
 use outcome::Failure;
 use port_audit::Observed;
 
+pub use rules::{policy, rules, today};
 pub use tailnet::tailnet;
 
 /// Everything that others may reach on this machine.

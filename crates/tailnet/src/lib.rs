@@ -85,7 +85,8 @@ struct Node {
 /// # Errors
 /// Class `tailscale`, not ready, when it is there and does not tell.
 pub fn status(host: &dyn Host) -> Result<Option<Tailnet>, Failure> {
-    let Some(output) = asked(host, &["status", "--json"])? else { return Ok(None) };
+    // Of the others nothing is read, and there may be many.
+    let Some(output) = asked(host, &["status", "--json", "--peers=false"])? else { return Ok(None) };
     let status: Status = read(&output)?;
     let own = status.own.as_ref();
     Ok(Some(Tailnet {
@@ -102,26 +103,36 @@ pub fn status(host: &dyn Host) -> Result<Option<Tailnet>, Failure> {
 /// What the machine serves to its tailnet.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Served {
-    /// Where requests are handed to, by who asks for them: `host:port/path` to a URL.
+    /// Where requests and connections are handed to, by who asks for them: `host:port/path` or `tcp:port` to a URL, an
+    /// address with a port, or `unix:` and a path.
     pub proxies: BTreeMap<String, String>,
-    /// The ports of `proxies` that the whole internet reaches.
+    /// The sites, `host:port`, that the whole internet reaches.
     pub funnels: Vec<String>,
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
+/// Everything may be left out. What a foreground `tailscale serve` serves is a whole configuration of its own, as is each
+/// service of the tailnet that the machine is a host of.
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "PascalCase", default)]
 struct Serve {
-    #[serde(default)]
-    web: BTreeMap<String, Site>,
-    #[serde(default)]
-    allow_funnel: BTreeMap<String, bool>,
+    #[serde(rename = "TCP")]
+    tcp: Option<BTreeMap<String, Port>>,
+    web: Option<BTreeMap<String, Site>>,
+    allow_funnel: Option<BTreeMap<String, bool>>,
+    services: Option<BTreeMap<String, Serve>>,
+    foreground: Option<BTreeMap<String, Serve>>,
+}
+
+#[derive(Deserialize)]
+struct Port {
+    #[serde(rename = "TCPForward")]
+    forward: Option<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Site {
-    #[serde(default)]
-    handlers: BTreeMap<String, Handler>,
+    handlers: Option<BTreeMap<String, Handler>>,
 }
 
 #[derive(Deserialize)]
@@ -136,16 +147,31 @@ struct Handler {
 /// As [`status`].
 pub fn served(host: &dyn Host) -> Result<Option<Served>, Failure> {
     let Some(output) = asked(host, &["serve", "status", "--json"])? else { return Ok(None) };
-    let serve: Serve = read(&output)?;
     let mut served = Served::default();
-    for (site, Site { handlers }) in serve.web {
-        served.proxies.extend(handlers.into_iter().filter_map(|(path, handler)| {
-            let to = handler.proxy?;
-            Some((format!("{site}{path}"), to))
-        }));
-    }
-    served.funnels.extend(serve.allow_funnel.into_iter().filter(|(_, on)| *on).map(|(site, _)| site));
+    // Of one that serves nothing it may be `null`.
+    served.add(read::<Option<Serve>>(&output)?.unwrap_or_default(), "");
     Ok(Some(served))
+}
+
+impl Served {
+    fn add(&mut self, serve: Serve, of: &str) {
+        for (port, Port { forward }) in serve.tcp.into_iter().flatten() {
+            self.proxies.extend(forward.map(|to| (format!("{of}tcp:{port}"), to)));
+        }
+        for (site, Site { handlers }) in serve.web.into_iter().flatten() {
+            self.proxies.extend(handlers.into_iter().flatten().filter_map(|(path, handler)| {
+                let to = handler.proxy?;
+                Some((format!("{of}{site}{path}"), to))
+            }));
+        }
+        self.funnels.extend(serve.allow_funnel.into_iter().flatten().filter(|(_, on)| *on).map(|(site, _)| site));
+        for (name, serve) in serve.services.into_iter().flatten() {
+            self.add(serve, &format!("{name} "));
+        }
+        for serve in serve.foreground.into_iter().flatten().map(|(_, serve)| serve) {
+            self.add(serve, "foreground ");
+        }
+    }
 }
 
 fn asked(host: &dyn Host, words: &[&str]) -> Result<Option<Output>, Failure> {
@@ -253,7 +279,7 @@ mod tests {
         assert_eq!(status(&missing).unwrap(), None);
         assert_eq!(served(&missing).unwrap(), None);
         assert_snapshot!(status(&Fake::new()).unwrap_err().text(), @"
-        tailscale: tailscale does not tell its state: the fake host does not know `tailscale status --json`
+        tailscale: tailscale does not tell its state: the fake host does not know `tailscale status --json --peers=false`
         next: run: tailscale status --json, and mend what it says
         ");
     }
@@ -278,5 +304,28 @@ mod tests {
         )
         "#);
         assert!(told("nothing").is_err());
+        assert_eq!(told("null").unwrap(), Some(Served::default()));
+    }
+
+    #[test]
+    fn v05_what_is_served_in_the_foreground_by_tcp_or_as_a_service_is_seen_too() {
+        let told = |stdout: &str| served(&Fake::new().answer("tailscale serve status --json", 0, stdout)).unwrap();
+        assert_debug_snapshot!(told(
+            r#"{"TCP":{"5432":{"TCPForward":"10.0.0.1:5432","TerminateTLS":""},"443":{"HTTPS":true}},
+            "Foreground":{"id":{"TCP":{"8443":{"HTTPS":true}},"Web":{"vps.tail.ts.net:8443":{"Handlers":{"/":{"Proxy":
+            "http://127.0.0.1:3000"}}}},"AllowFunnel":{"vps.tail.ts.net:8443":true,"vps.tail.ts.net:443":false}}},
+            "Services":{"svc:db":{"TCP":{"5432":{"TCPForward":"unix:/run/db"}}}},"Web":{"a:1":{"Handlers":null}}}"#
+        ).unwrap(), @r#"
+        Served {
+            proxies: {
+                "foreground vps.tail.ts.net:8443/": "http://127.0.0.1:3000",
+                "svc:db tcp:5432": "unix:/run/db",
+                "tcp:5432": "10.0.0.1:5432",
+            },
+            funnels: [
+                "vps.tail.ts.net:8443",
+            ],
+        }
+        "#);
     }
 }

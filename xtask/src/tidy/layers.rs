@@ -6,7 +6,7 @@ use super::{Dependency, Facts, Finding, Package};
 ///
 /// 0 is pure and knows no other crate; 1 is the only way to touch a machine; 2 and 3 observe and act on one thing each;
 /// 4 puts them together.
-const CRATES: [(&str, u8); 31] = [
+const CRATES: [(&str, u8); 32] = [
     ("allowlist", 0),
     ("job", 0),
     ("outcome", 0),
@@ -34,6 +34,7 @@ const CRATES: [(&str, u8); 31] = [
     ("runner-client", 3),
     ("sshd-fix", 3),
     ("worktree", 3),
+    ("host-doctor", 4),
     ("orb", 4),
     ("runner", 4),
     ("ship", 4),
