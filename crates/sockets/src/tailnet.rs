@@ -1,20 +1,9 @@
 //! What belongs to the tailnet on this machine: its addresses by `tailscale`, its interface by the kernel.
 
 use std::net::IpAddr;
-use std::time::Duration;
 
-use host::{Cmd, Host, HostError};
+use host::Host;
 use port_audit::{Gap, Tailnet};
-use serde::Deserialize;
-
-/// How long `tailscale` may take.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-#[derive(Deserialize)]
-struct Status {
-    #[serde(rename = "TailscaleIPs")]
-    addresses: Option<Vec<IpAddr>>,
-}
 
 /// The machine's addresses in the tailnet, and the interface that has them; nothing where there is no `tailscale`.
 ///
@@ -22,17 +11,10 @@ struct Status {
 /// A gap, where it is there and does not tell, or where more than one interface has such addresses.
 pub fn tailnet(host: &dyn Host) -> Result<Tailnet, Gap> {
     let gap = |why: String| Gap { what: "the tailnet".into(), why };
-    let cmd = Cmd::new("tailscale").args(["status", "--json"]).timeout(PATIENCE).output_cap(64 << 20);
-    // It may fail and tell all the same.
-    let output = match host.run(&cmd) {
-        Err(HostError::NotFound { .. }) => return Ok(Tailnet::default()),
-        output => output.map_err(|error| gap(error.to_string()))?,
+    let Some(told) = tailnet::status(host).map_err(|failure| gap(failure.reason))? else {
+        return Ok(Tailnet::default());
     };
-    let status: Status = serde_json::from_slice(&output.stdout).map_err(|error| {
-        let said = output.stderr_text();
-        gap(if said.is_empty() { format!("tailscale: {error}") } else { format!("tailscale: {said}") })
-    })?;
-    let addresses = status.addresses.unwrap_or_default();
+    let addresses = told.addresses;
     let mut interfaces = interfaces(&addresses).map_err(gap)?;
     if let [_, _, ..] = &interfaces[..] {
         return Err(gap(format!("its addresses are on several interfaces: {}", interfaces.join(", "))));
@@ -55,7 +37,7 @@ fn interfaces(_: &[IpAddr]) -> Result<Vec<String>, String> {
 
 #[cfg(test)]
 mod tests {
-    use host::Fake;
+    use host::{Fake, HostError};
     use insta::assert_snapshot;
 
     use super::*;
@@ -71,8 +53,8 @@ mod tests {
         assert_snapshot!(told(0, status), @"Tailnet { addresses: [100.64.0.1, fd7a:115c:a1e0::1], interface: None }");
         assert_snapshot!(told(1, status), @"Tailnet { addresses: [100.64.0.1, fd7a:115c:a1e0::1], interface: None }");
         assert_snapshot!(told(0, r#"{"BackendState": "NeedsLogin", "TailscaleIPs": null}"#), @"Tailnet { addresses: [], interface: None }");
-        assert_snapshot!(told(1, "not running"), @"the tailnet: tailscale: expected ident at line 1 column 2");
-        assert_snapshot!(told(0, r#"{"TailscaleIPs": ["x"]}"#), @"the tailnet: tailscale: invalid IP address syntax at line 1 column 21");
+        assert_snapshot!(told(1, "not running"), @"the tailnet: tailscale does not tell its state: exit 1: expected ident at line 1 column 2");
+        assert_snapshot!(told(0, r#"{"TailscaleIPs": ["x"]}"#), @"the tailnet: tailscale does not tell its state: exit 0: invalid IP address syntax at line 1 column 21");
         let absent = Fake::new().script(|_| Some(Err(HostError::NotFound { program: "tailscale".into() })));
         assert_eq!(tailnet(&absent), Ok(Tailnet::default()));
     }
@@ -80,6 +62,6 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn its_interface_is_the_one_that_has_its_addresses() {
-        assert_snapshot!(told(0, r#"{"TailscaleIPs": ["127.0.0.1"]}"#), @r#"Tailnet { addresses: [127.0.0.1], interface: Some("lo") }"#);
+        assert_snapshot!(told(0, r#"{"BackendState": "Running", "TailscaleIPs": ["127.0.0.1"]}"#), @r#"Tailnet { addresses: [127.0.0.1], interface: Some("lo") }"#);
     }
 }

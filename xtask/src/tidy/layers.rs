@@ -25,7 +25,7 @@ const CRATES: [(&str, u8); 32] = [
     ("runner-page", 2),
     ("sandbox", 2),
     ("tailnet", 2),
-    ("sockets", 2),
+    ("sockets", 3),
     ("hooks", 3),
     ("job-files", 3),
     ("job-store", 3),

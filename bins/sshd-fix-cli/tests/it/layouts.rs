@@ -1,3 +1,5 @@
+//! Every way in which distributions start sshd.
+
 use insta::assert_snapshot;
 
 use crate::scene::{Scene, TAILNET};

@@ -1,3 +1,5 @@
+//! What a change does, and what it leaves alone.
+
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
 

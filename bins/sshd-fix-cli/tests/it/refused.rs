@@ -1,3 +1,5 @@
+//! What is refused, and that nothing was changed by then.
+
 use insta::assert_snapshot;
 
 use crate::scene::Scene;

@@ -1,3 +1,5 @@
+//! What nobody confirmed comes back, and what was confirmed stays.
+
 use std::thread;
 use std::time::Duration;
 

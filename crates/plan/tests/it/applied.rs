@@ -1,3 +1,5 @@
+//! How plans run.
+
 use std::path::Path;
 
 use host::{Fake, Host as _};

@@ -1,3 +1,5 @@
+//! What may run.
+
 use std::path::Path;
 
 use insta::assert_snapshot;

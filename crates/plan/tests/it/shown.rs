@@ -1,3 +1,5 @@
+//! What people and other programs read.
+
 use insta::assert_snapshot;
 use plan::{Effect, Plan};
 
