@@ -20,7 +20,7 @@ address() {
 }
 
 case "$*" in
-"status --json") tell status ;;
+"status --json" | "status --json --peers=false") tell status ;;
 "serve status --json") tell serve ;;
 "ip -4") address '100\.[0-9.]+' ;;
 "ip -6") address 'fd7a:115c:a1e0:[0-9a-f:]+' ;;
