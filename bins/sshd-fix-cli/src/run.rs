@@ -31,7 +31,7 @@ pub(crate) fn run(args: Args, cx: &Context) -> Result<Exit, Failure> {
             signals::hold()?;
             cx.console.result(&Ended::new("put back", &sshd_fix::rollback(&host, &own_path()?, &announce)?))?;
         }
-        Act::Status => cx.console.result(&status(&cx.host)?)?,
+        Act::Status => cx.console.result(&Stated::of(status(&cx.host)?))?,
         Act::Revert => revert(cx)?,
         Act::Boot => sshd_fix::boot(&host, &announce)?,
     }
@@ -85,7 +85,7 @@ fn apply(args: &Apply, cx: &Context) -> Result<Exit, Failure> {
     signals::release()?;
     drop(lock);
     if args.no_wait {
-        cx.console.result(&waiting)?;
+        cx.console.result(&Stated::of(waiting))?;
         return Ok(Exit::Done);
     }
     cx.console.note(&waiting.to_string());
@@ -157,6 +157,27 @@ impl Serialize for Shown<'_> {
         };
         let plan_sha256 = plan.map(Plan::sha256);
         Outline { schema: 1, status: Exit::Done.status(), state, plan_sha256, plan }.serialize(serializer)
+    }
+}
+
+/// How it stands.
+#[derive(Serialize)]
+struct Stated {
+    schema: u32,
+    status: &'static str,
+    #[serde(flatten)]
+    state: Status,
+}
+
+impl Stated {
+    fn of(state: Status) -> Self {
+        Self { schema: 1, status: Exit::Done.status(), state }
+    }
+}
+
+impl fmt::Display for Stated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.state.fmt(f)
     }
 }
 

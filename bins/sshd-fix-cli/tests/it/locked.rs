@@ -112,6 +112,17 @@ fn only_the_plan_that_was_read_is_carried_out() {
 }
 
 #[test]
+fn programs_read_it_as_json() {
+    let scene = Scene::new();
+    assert_snapshot!(scene.run(&["status", "--json"]).done(), @r#"{"schema":1,"status":"done","state":"open","at":["0.0.0.0:22","[::]:22"],"reason":null}"#);
+    let pending: serde_json::Value =
+        serde_json::from_str(&scene.run(&["apply", "--no-wait", "--json"]).done()).unwrap();
+    let of = |field: &str| pending[field].to_string();
+    assert_snapshot!([of("schema"), of("status"), of("state"), of("at"), of("before")].join(" "), @r#"1 "done" "pending" "100.64.0.1:22" ["0.0.0.0:22","[::]:22"]"#);
+    assert_snapshot!(scene.run(&["rollback", "--json"]).done(), @r#"{"schema":1,"status":"done","done":"put back","wanted":"100.64.0.1:22","before":["0.0.0.0:22","[::]:22"]}"#);
+}
+
+#[test]
 fn everything_else_that_sshd_is_told_stays() {
     let scene = Scene::new();
     scene
