@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use host::{Host as _, Local};
 use outcome::Failure;
+#[cfg(target_os = "linux")]
+use real_parts::{Broken, Tree};
 
 use crate::workshop::{Workshop, unusable};
 
@@ -111,7 +113,9 @@ pub(crate) fn run(workshop: &Workshop, arguments: &Arguments) -> Result<(), Fail
         PACKAGED.iter().try_for_each(|parts| packaged(workshop, parts))?;
         seaweedfs(workshop)?;
         #[cfg(target_os = "linux")]
-        debian()?;
+        tree("Debian 12", Tree::has_debian(), Tree::debian)?;
+        #[cfg(target_os = "linux")]
+        tree("Debian 13 with Docker", Tree::has_docker(), Tree::docker)?;
     }
     if workshop.tool("cargo").args(["nextest", "--version"]).answer().is_none() {
         cargo_tool(workshop, &NEXTEST)?;
@@ -139,7 +143,7 @@ pub(crate) fn bubblewrap(workshop: &Workshop) -> Result<(), Failure> {
 pub(crate) fn machines(workshop: &Workshop) -> Result<(), Failure> {
     let needed = ["debian", "network", "ssh"];
     PACKAGED.iter().filter(|parts| needed.contains(&parts.purpose)).try_for_each(|parts| packaged(workshop, parts))?;
-    debian()
+    tree("Debian 12", Tree::has_debian(), Tree::debian)
 }
 
 fn present(workshop: &Workshop, program: &str, next: &str) -> Result<(), Failure> {
@@ -206,15 +210,14 @@ fn seaweedfs(workshop: &Workshop) -> Result<(), Failure> {
     ))
 }
 
-/// What machines of tests boot. Only root boots any.
+/// What machines of tests boot, which is there already or is made. Only root boots any.
 #[cfg(target_os = "linux")]
-fn debian() -> Result<(), Failure> {
-    if real_parts::Tree::has_debian() || Local::new().uid() != 0 {
+fn tree(name: &str, is_there: bool, make: fn() -> Result<Tree, Broken>) -> Result<(), Failure> {
+    if is_there || Local::new().uid() != 0 {
         return Ok(());
     }
-    println!("setup: making a Debian for machines of tests");
-    let made = real_parts::Tree::debian().map(drop);
-    made.map_err(|error| {
+    println!("setup: making {name} for machines of tests");
+    make().map(drop).map_err(|error| {
         let next = "with Debian's packages in reach, run: cargo xtask setup";
         Failure::infrastructure("debian-install", error.to_string(), next)
     })

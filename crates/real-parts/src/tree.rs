@@ -50,6 +50,11 @@ impl Tree {
         base().join(DEBIAN.versioned()).exists()
     }
 
+    /// Whether [`Tree::docker`] is there already.
+    pub fn has_docker() -> bool {
+        base().join(DOCKER.versioned()).exists()
+    }
+
     fn of(recipe: &Recipe) -> Result<Self, Broken> {
         fs::create_dir_all(base()).trying(base().display())?;
         let dir = base().join(recipe.versioned());

@@ -1,6 +1,7 @@
 //! Every way in which distributions start sshd.
 
 use insta::assert_snapshot;
+use real_parts::Tree;
 
 use crate::scene::{Scene, TAILNET};
 
@@ -99,6 +100,17 @@ fn v01_a_socket_whose_addresses_are_generated_lets_go() {
     scene.run(&["rollback"]).done();
     scene.machine.reboot().unwrap();
     assert!(scene.wan_gets_in());
+}
+
+/// Debian 13, where another program than sshd serves a connection.
+#[test]
+fn v01_debian_13_is_no_different() {
+    for (by, units) in [("service", "true"), ("socket", "systemctl disable ssh.service; systemctl enable ssh.socket")] {
+        let scene = Scene::on(&Tree::docker().unwrap(), |builder| builder.prepared(units).unwrap());
+        assert!(scene.wan_gets_in(), "by {by}");
+        let before = scene.state();
+        works(&scene, &before);
+    }
 }
 
 #[test]

@@ -59,12 +59,17 @@ impl Scene {
 
     /// One that is changed before it boots.
     pub(crate) fn built(change: impl FnOnce(MachineBuilder) -> MachineBuilder) -> Self {
+        Self::on(&Tree::debian().unwrap(), change)
+    }
+
+    /// The same of another release.
+    pub(crate) fn on(tree: &Tree, change: impl FnOnce(MachineBuilder) -> MachineBuilder) -> Self {
         let key = tempfile::tempdir().unwrap();
         let mut keygen = Command::new("ssh-keygen");
         keygen.args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(key.path().join("id"));
         assert!(keygen.status().unwrap().success());
         let public = fs::read_to_string(key.path().join("id.pub")).unwrap();
-        let builder = Machine::builder(&Tree::debian().unwrap()).unwrap();
+        let builder = Machine::builder(tree).unwrap();
         let builder = builder
             .program(Path::new(env!("CARGO_BIN_EXE_sshd-fix")), PROGRAM)
             .unwrap()
