@@ -109,13 +109,7 @@ pub fn examine<S: AsRef<str>>(site: Site, only: &[S], patience: Duration, cancel
 
 /// What was seen; what could not be seen has failed.
 fn seen(name: &'static str, looked: Result<Check, Failure>) -> Check {
-    looked.unwrap_or_else(|failure| {
-        let class = match failure.class {
-            std::borrow::Cow::Borrowed(class) => class,
-            std::borrow::Cow::Owned(_) => "unseen",
-        };
-        Check::fail(name, class, failure.reason, failure.next)
-    })
+    looked.unwrap_or_else(|failure| Check::fail(name, failure.known_class(), failure.reason, failure.next))
 }
 
 /// Several things that one check looked at, as one: the worst of them, each told.

@@ -133,6 +133,15 @@ impl Failure {
         bug => Bug,
     }
 
+    /// Its class, for what has room only for those that are known beforehand; `unseen` for one that was made up.
+    #[must_use]
+    pub const fn known_class(&self) -> &'static str {
+        match self.class {
+            Cow::Borrowed(class) => class,
+            Cow::Owned(_) => "unseen",
+        }
+    }
+
     /// The text for stderr: what failed and why, then `next:` and what to do.
     ///
     /// Control characters other than newline are escaped, so that nothing quoted from a repository or a model

@@ -1,6 +1,5 @@
 //! Every reason that there is against a change.
 
-use std::borrow::Cow;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use jiff::SignedDuration;
@@ -29,13 +28,9 @@ impl Refusals {
             Ok(seen) => return Some(seen),
             Err(failure) => failure,
         };
-        let class = match &failure.class {
-            Cow::Borrowed(class) => class,
-            Cow::Owned(_) => "unseen",
-        };
         // What several facts are made of is missing in each.
         if self.0.iter().all(|known| known.reason != failure.reason) {
-            self.add(class, failure.reason.clone(), failure.next.clone());
+            self.add(failure.known_class(), failure.reason.clone(), failure.next.clone());
         }
         None
     }
