@@ -54,7 +54,7 @@ fn a_check_that_hangs_fails_alone_and_what_it_ran_is_killed() {
     PASS: clock: synchronized
     === Doctor Summary: 9/13 passed ===
     ");
-    assert_snapshot!(scene.sh("pgrep -f '[t]ailscale|[s]leep 1000' || echo none"), @"none");
+    assert_snapshot!(scene.sh("pgrep -f '[b]in/tailscale |[s]leep 1000' || echo none"), @"none");
 }
 
 #[test]
@@ -79,5 +79,5 @@ fn a_second_run_is_told_that_the_first_goes_on() {
     next: run it again
     ");
     assert!(scene.only(&["disk"]).starts_with("exit 0"));
-    assert_snapshot!(scene.sh("pgrep -f '[t]ailscale|[s]leep 1000' || echo none"), @"none");
+    assert_snapshot!(scene.sh("pgrep -f '[b]in/tailscale |[s]leep 1000' || echo none"), @"none");
 }

@@ -104,7 +104,7 @@ impl Scene {
     pub(crate) fn docker(stack: &str) -> Self {
         let scene = Self::on(&Tree::docker().unwrap(), |builder| builder.file(COMPOSE, stack).unwrap());
         scene.sh("cd /; tar -c bin lib lib64 usr/bin/sleep usr/lib64 usr/lib/*/ld-linux-*.so.2 usr/lib/*/libc.so.6 |
-            docker import - base; cd /opt/ai-ops-runner; docker compose up --detach --pull never 2>&1");
+            docker import - base; cd /opt/ai-ops-runner; docker compose up --detach --pull never");
         scene
     }
 
