@@ -208,7 +208,8 @@ fn v05_a_container_of_the_stack_that_exited_or_is_not_there_fails() {
           next: run: docker compose up --detach
     === Doctor Summary: 0/1 passed ===
     ");
-    scene.sh("cd /opt/ai-ops-runner; docker compose up --detach 2>&1; docker compose wait once 2>&1");
+    scene.sh("cd /opt/ai-ops-runner; docker compose up --detach
+        until docker compose ps --all once | grep -q Exited; do sleep 0.1; done");
     assert_snapshot!(scene.only(&["compose"]), @"
     exit 1
     FAIL: compose: ai-ops-runner-once-1 is exited with 0
