@@ -151,8 +151,10 @@ impl Wanted<'_> {
         }
         let service = self.service();
         if !service.is("enabled") {
-            let why = "nothing else starts it at a boot";
-            steps.push(Step::new("service-enable", systemctl(&["enable", &service.name]), why));
+            // `enable` makes its alias too. Where systemd knows of the alias as a unit that is not there, it may take over
+            // that unit's state with the next reload, and forget the sshd that runs.
+            let wanted = systemctl(&["add-wants", "multi-user.target", &service.name]);
+            steps.push(Step::new("service-enable", wanted, "nothing else starts it at a boot"));
         }
         let restart = systemctl(&["restart", &service.name]);
         steps.push(Step::new("restart", restart, "connections that are there stay"));

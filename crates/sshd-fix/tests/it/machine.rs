@@ -224,7 +224,7 @@ impl Machine {
         if ["daemon-reload", "reset-failed"].contains(&verb) || words.contains(&"--no-block") {
             return Ok(String::new());
         }
-        let names = words[1..].iter().filter(|word| !word.starts_with("--"));
+        let names = words[1..].iter().filter(|word| !word.starts_with("--") && !word.ends_with(".target"));
         for name in names {
             self.unit(verb, name, words.contains(&"--now"))?;
         }
@@ -247,7 +247,7 @@ impl Machine {
         let serves = state.units["ssh.service"].active;
         let unit = state.units.get_mut(name).ok_or_else(|| format!("Unit {name} not found"))?;
         match verb {
-            "enable" => unit.enabled = true,
+            "enable" | "add-wants" => unit.enabled = true,
             "disable" => {
                 unit.enabled = false;
                 unit.active &= !now;
