@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use port_audit::{Gap, Identity, Owner, Owners, Program};
 use rustix::fs::{Mode, OFlags, RawDir, openat, readlinkat_raw};
+use rustix::io::Errno;
 use rustix::process::geteuid;
 
 /// The process namespace of the machine itself: `PROC_PID_INIT_INO` (Linux, `include/linux/proc_ns.h`).
@@ -38,8 +39,7 @@ pub(crate) fn look() -> io::Result<Processes> {
     for entry in fs::read_dir("/proc")? {
         let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
         match seen.process(pid, &mut room) {
-            // It ended.
-            Err(error) if error.kind() == ErrorKind::NotFound || error.raw_os_error() == Some(3) => {}
+            Err(error) if has_ended(&error) => {}
             Err(_) => unseen += 1,
             Ok(()) => {}
         }
@@ -64,6 +64,11 @@ pub(crate) fn inode(path: impl AsRef<Path>) -> Option<u64> {
     fs::metadata(path).ok().map(|found| found.ino())
 }
 
+/// Whether that is how a process or thread shows that is gone (`ENOENT`, `ESRCH`).
+fn has_ended(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::NotFound || error.raw_os_error() == Some(Errno::SRCH.raw_os_error())
+}
+
 /// What names and links are read into.
 struct Room {
     names: Vec<MaybeUninit<u8>>,
@@ -77,10 +82,30 @@ impl Room {
 }
 
 impl Processes {
+    /// Each thread may be in a network of its own. The first one may have ended while others go on, and what it had open is
+    /// what they have: descriptors are read of one that goes on.
     fn process(&mut self, pid: u32, room: &mut Room) -> io::Result<()> {
-        let dir = File::open(format!("/proc/{pid}"))?;
+        let mut is_read = false;
+        for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
+            let thread = thread?.path();
+            match self.thread(pid, &thread, !is_read, room) {
+                Err(error) if has_ended(&error) => {}
+                looked => {
+                    looked?;
+                    is_read = true;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn thread(&mut self, pid: u32, thread: &Path, with_fds: bool, room: &mut Room) -> io::Result<()> {
+        let dir = File::open(thread)?;
         if let Some(Link::Namespace(inode)) = link(&dir, c"ns/net", &mut room.link)? {
-            self.namespaces.entry(inode).or_insert_with(|| format!("/proc/{pid}/ns/net").into());
+            self.namespaces.entry(inode).or_insert_with(|| thread.join("ns/net"));
+        }
+        if !with_fds {
+            return Ok(());
         }
         let fds = openat(&dir, "fd", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
         let mut entries = RawDir::new(&fds, &mut room.names);
@@ -90,8 +115,8 @@ impl Processes {
             match link(&fds, entry.file_name(), &mut room.link) {
                 Ok(Some(Link::Socket(inode))) => self.open.push((inode, pid)),
                 Ok(Some(Link::Namespace(inode))) => {
-                    let path = format!("/proc/{pid}/fd/{}", entry.file_name().to_string_lossy());
-                    self.namespaces.entry(inode).or_insert_with(|| path.into());
+                    let path = thread.join("fd").join(&*entry.file_name().to_string_lossy());
+                    self.namespaces.entry(inode).or_insert(path);
                 }
                 Ok(None) | Err(_) => {}
             }
