@@ -158,14 +158,14 @@ impl Look {
 }
 
 fn socket(raw: Raw, namespace: &Namespace, links: &Links, processes: &Processes, known: &mut Known) -> Socket {
-    let Raw { protocol, address, port, interface, v6only, inode } = raw;
+    let Raw { protocol, address, port, interface, v6only, inode, user } = raw;
     Socket {
         protocol,
         address,
         port,
         interface: (interface != 0).then(|| links::name(&links.names, interface)),
         v6only,
-        owners: known.owners(processes, inode),
+        owners: known.owners(processes, inode, user),
         namespace: namespace.clone(),
     }
 }
