@@ -71,6 +71,11 @@ fn seen_in(id: u64, path: &Path) -> Result<Seen, DiagError> {
     seen_here()
 }
 
+/// Whether who led to a namespace was gone.
+fn is_gone(error: &DiagError) -> bool {
+    matches!(error, DiagError::Io(error) if error.kind() == ErrorKind::NotFound)
+}
+
 /// All that was seen at one time.
 struct Look {
     namespaces: Vec<(Namespace, Seen)>,
@@ -103,7 +108,8 @@ impl Look {
         Ok(look)
     }
 
-    /// The other namespaces. Where pairs are `bridged` with what leads out, so may any of them be.
+    /// The other namespaces. Where pairs of one are `bridged` with what leads out, so may any of them be, and so may be those
+    /// of one that does not show.
     fn elsewhere(&mut self, bridged: bool) {
         let home = processes::inode(HOME);
         let mut others = self.processes.namespaces.clone();
@@ -115,11 +121,16 @@ impl Look {
         let Ok(looked) = thread::spawn(look).join() else {
             return self.gap("other network namespaces".into(), "the look at them broke off".into());
         };
+        let is_bridged = |seen: &Result<Seen, DiagError>| match seen {
+            Ok(seen) => seen.links.bridged,
+            Err(error) => !is_gone(error),
+        };
+        let bridged = bridged || looked.iter().any(|(_, seen)| is_bridged(seen));
         for (id, seen) in looked {
             match seen {
                 Ok(seen) => self.take(Namespace::Other { id, exposed: bridged || seen.links.exposed }, seen),
                 Err(error) => {
-                    self.left |= matches!(&error, DiagError::Io(error) if error.kind() == ErrorKind::NotFound);
+                    self.left |= is_gone(&error);
                     self.gap(format!("the network namespace {id}"), error.to_string());
                 }
             }

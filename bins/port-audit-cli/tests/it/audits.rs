@@ -293,6 +293,19 @@ fn a_network_that_is_bridged_to_the_outside_is_outside() {
 }
 
 #[test]
+fn v04_a_network_that_another_one_bridges_to_the_outside_is_outside() {
+    let inside = "unshare(NETWORK)
+subprocess.run(['sh', '-euc', 'ip link add switch type bridge; ip link add out up type vxlan id 1 dstport 4789 dev lo; ip link set out master switch; ip link add outer type veth peer name inner; ip link set outer master switch'], check=True)
+router = open('/proc/self/ns/net'); unshare(NETWORK)
+subprocess.run(['nsenter', f'--net=/proc/{os.getpid()}/fd/{router.fileno()}', 'ip', 'link', 'set', 'inner', 'netns', str(os.getpid())], check=True)
+a = at(INET, STREAM, ('0.0.0.0', 1001))";
+    assert_snapshot!(found(&Machine::new().audit(inside)), @r#"
+    owner-unknown: udp 0.0.0.0:4789 in the network namespace N []
+    public-listener: tcp 0.0.0.0:1001 in the network namespace N ["python"]
+    "#);
+}
+
+#[test]
 fn v04_an_address_and_an_interface_are_the_tailnets_where_tailscale_says_so() {
     let machine = Machine::new();
     machine.program("tailscale", r#"{"BackendState": "Running", "TailscaleIPs": ["100.64.0.1", "fd7a:115c:a1e0::1"]}"#);
