@@ -9,7 +9,7 @@ mod processes;
 mod tables;
 mod units;
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::MetadataExt as _;
@@ -32,6 +32,8 @@ use crate::unseen;
 
 /// The network namespace that the program runs in.
 const HOME: &str = "/proc/thread-self/ns/net";
+/// What is set for each interface of the calling thread's network namespace, and for `all`.
+const CONF: &str = "/proc/sys/net/ipv4/conf";
 
 pub(crate) fn observe(host: &dyn Host) -> Result<Observed, Failure> {
     let mut observed = Look::taken()?.observed();
@@ -52,12 +54,25 @@ struct Seen {
     sockets: Vec<Raw>,
     untold: Vec<Untold>,
     links: Links,
+    /// The interfaces from which 127.0.0.0/8 is reached.
+    open_loopback: Vec<String>,
 }
 
 /// What the network namespace of the calling thread shows.
 fn seen_here() -> Result<Seen, DiagError> {
     let (sockets, untold) = diag::sockets()?;
-    Ok(Seen { sockets, untold, links: links::links()? })
+    Ok(Seen { sockets, untold, links: links::links()?, open_loopback: open_loopback(Path::new(CONF)) })
+}
+
+/// Those with `route_localnet`. On `lo` it opens nothing, and what is set for `default` is set for interfaces to come.
+fn open_loopback(conf: &Path) -> Vec<String> {
+    let interfaces = fs::read_dir(conf).into_iter().flatten().flatten();
+    let is_open = |path: &Path| fs::read_to_string(path.join("route_localnet")).is_ok_and(|text| text.trim() != "0");
+    let open = interfaces.filter(|entry| is_open(&entry.path()));
+    let mut names: Vec<String> = open.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.retain(|name| !["lo", "default"].contains(&name.as_str()));
+    names.sort();
+    names
 }
 
 /// What another network namespace shows: that of this inode number, which may have been led to by a process that is gone.
@@ -145,6 +160,11 @@ impl Look {
         for Untold { protocol, why } in &seen.untold {
             self.gap(format!("{}{place}", protocol.as_str()), why.to_string());
         }
+        let may_be_reached = !matches!(namespace, Namespace::Other { exposed: false, .. });
+        if may_be_reached && !seen.open_loopback.is_empty() {
+            let why = format!("neighbours may reach it: route_localnet is set for {}", seen.open_loopback.join(", "));
+            self.gap(format!("127.0.0.0/8{place}"), why);
+        }
         self.namespaces.push((namespace, seen));
     }
 
@@ -184,6 +204,19 @@ fn socket(raw: Raw, namespace: &Namespace, links: &Links, processes: &Processes,
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn v04_loopback_that_is_routed_is_told() {
+        let dir = tempfile::TempDir::new().unwrap();
+        for (name, value) in [("all", "0\n"), ("default", "1\n"), ("eth0", "1\n"), ("eth1", "0\n"), ("lo", "1\n")] {
+            fs::create_dir(dir.path().join(name)).unwrap();
+            fs::write(dir.path().join(name).join("route_localnet"), value).unwrap();
+        }
+        assert_eq!(open_loopback(dir.path()), ["eth0"]);
+        fs::write(dir.path().join("all/route_localnet"), "1\n").unwrap();
+        assert_eq!(open_loopback(dir.path()), ["all", "eth0"]);
+        assert_eq!(open_loopback(&dir.path().join("none")), [""; 0]);
+    }
 
     #[test]
     fn a_namespace_is_not_taken_for_another() {

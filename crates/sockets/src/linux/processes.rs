@@ -207,7 +207,7 @@ fn users() -> String {
     fs::read_to_string("/etc/passwd").unwrap_or_default()
 }
 
-/// Whether sockets that the kernel made for this user are its own: networkd brings up WireGuard and VXLAN as a user of its own.
+/// Whether sockets made in the name of this user may be the kernel's own: networkd brings up tunnels as a user of its own.
 fn has_kernel_make(user: u32, users: &str) -> bool {
     let is_networkd = |line: &str| {
         let mut parts = line.split(':');
