@@ -9,7 +9,7 @@ mod processes;
 mod tables;
 mod units;
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::MetadataExt as _;
@@ -32,6 +32,8 @@ use crate::unseen;
 
 /// The network namespace that the program runs in.
 const HOME: &str = "/proc/thread-self/ns/net";
+/// What is set for each interface of the calling thread's network namespace, and for `all`.
+const CONF: &str = "/proc/sys/net/ipv4/conf";
 
 pub(crate) fn observe(host: &dyn Host) -> Result<Observed, Failure> {
     let mut observed = Look::taken()?.observed();
@@ -52,12 +54,25 @@ struct Seen {
     sockets: Vec<Raw>,
     untold: Vec<Untold>,
     links: Links,
+    /// The interfaces from which 127.0.0.0/8 is reached.
+    open_loopback: Vec<String>,
 }
 
 /// What the network namespace of the calling thread shows.
 fn seen_here() -> Result<Seen, DiagError> {
     let (sockets, untold) = diag::sockets()?;
-    Ok(Seen { sockets, untold, links: links::links()? })
+    Ok(Seen { sockets, untold, links: links::links()?, open_loopback: open_loopback(Path::new(CONF)) })
+}
+
+/// Those with `route_localnet`. On `lo` it opens nothing, and what is set for `default` is set for interfaces to come.
+fn open_loopback(conf: &Path) -> Vec<String> {
+    let interfaces = fs::read_dir(conf).into_iter().flatten().flatten();
+    let is_open = |path: &Path| fs::read_to_string(path.join("route_localnet")).is_ok_and(|text| text.trim() != "0");
+    let open = interfaces.filter(|entry| is_open(&entry.path()));
+    let mut names: Vec<String> = open.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.retain(|name| !["lo", "default"].contains(&name.as_str()));
+    names.sort();
+    names
 }
 
 /// What another network namespace shows: that of this inode number, which may have been led to by a process that is gone.
@@ -69,6 +84,11 @@ fn seen_in(id: u64, path: &Path) -> Result<Seen, DiagError> {
     }
     move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
     seen_here()
+}
+
+/// Whether who led to a namespace was gone.
+fn is_gone(error: &DiagError) -> bool {
+    matches!(error, DiagError::Io(error) if error.kind() == ErrorKind::NotFound)
 }
 
 /// All that was seen at one time.
@@ -103,7 +123,8 @@ impl Look {
         Ok(look)
     }
 
-    /// The other namespaces. Where pairs are `bridged` with what leads out, so may any of them be.
+    /// The other namespaces. Where pairs of one are `bridged` with what leads out, so may any of them be, and so may be those
+    /// of one that does not show.
     fn elsewhere(&mut self, bridged: bool) {
         let home = processes::inode(HOME);
         let mut others = self.processes.namespaces.clone();
@@ -115,11 +136,16 @@ impl Look {
         let Ok(looked) = thread::spawn(look).join() else {
             return self.gap("other network namespaces".into(), "the look at them broke off".into());
         };
+        let is_bridged = |seen: &Result<Seen, DiagError>| match seen {
+            Ok(seen) => seen.links.bridged,
+            Err(error) => !is_gone(error),
+        };
+        let bridged = bridged || looked.iter().any(|(_, seen)| is_bridged(seen));
         for (id, seen) in looked {
             match seen {
                 Ok(seen) => self.take(Namespace::Other { id, exposed: bridged || seen.links.exposed }, seen),
                 Err(error) => {
-                    self.left |= matches!(&error, DiagError::Io(error) if error.kind() == ErrorKind::NotFound);
+                    self.left |= is_gone(&error);
                     self.gap(format!("the network namespace {id}"), error.to_string());
                 }
             }
@@ -133,6 +159,11 @@ impl Look {
         };
         for Untold { protocol, why } in &seen.untold {
             self.gap(format!("{}{place}", protocol.as_str()), why.to_string());
+        }
+        let may_be_reached = !matches!(namespace, Namespace::Other { exposed: false, .. });
+        if may_be_reached && !seen.open_loopback.is_empty() {
+            let why = format!("neighbours may reach it: route_localnet is set for {}", seen.open_loopback.join(", "));
+            self.gap(format!("127.0.0.0/8{place}"), why);
         }
         self.namespaces.push((namespace, seen));
     }
@@ -158,14 +189,14 @@ impl Look {
 }
 
 fn socket(raw: Raw, namespace: &Namespace, links: &Links, processes: &Processes, known: &mut Known) -> Socket {
-    let Raw { protocol, address, port, interface, v6only, inode } = raw;
+    let Raw { protocol, address, port, interface, v6only, inode, user } = raw;
     Socket {
         protocol,
         address,
         port,
         interface: (interface != 0).then(|| links::name(&links.names, interface)),
         v6only,
-        owners: known.owners(processes, inode),
+        owners: known.owners(processes, inode, user),
         namespace: namespace.clone(),
     }
 }
@@ -173,6 +204,19 @@ fn socket(raw: Raw, namespace: &Namespace, links: &Links, processes: &Processes,
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn v04_loopback_that_is_routed_is_told() {
+        let dir = tempfile::TempDir::new().unwrap();
+        for (name, value) in [("all", "0\n"), ("default", "1\n"), ("eth0", "1\n"), ("eth1", "0\n"), ("lo", "1\n")] {
+            fs::create_dir(dir.path().join(name)).unwrap();
+            fs::write(dir.path().join(name).join("route_localnet"), value).unwrap();
+        }
+        assert_eq!(open_loopback(dir.path()), ["eth0"]);
+        fs::write(dir.path().join("all/route_localnet"), "1\n").unwrap();
+        assert_eq!(open_loopback(dir.path()), ["all", "eth0"]);
+        assert_eq!(open_loopback(&dir.path().join("none")), [""; 0]);
+    }
 
     #[test]
     fn a_namespace_is_not_taken_for_another() {

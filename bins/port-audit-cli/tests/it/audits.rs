@@ -234,6 +234,51 @@ if ctypes.CDLL(None).setns(home.fileno(), NETWORK): raise OSError('setns')";
     "#);
 }
 
+/// A child of the script whose first thread ends.
+const CHILD: &str = "
+import threading
+def leads_out(): subprocess.run('ip link add out up type vxlan id 1 dstport 4789 dev lo'.split(), check=True)
+def child(holds):
+    ready, told = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        holds(); os.write(told, b'.')
+        ctypes.CDLL(None).pthread_exit(None)
+    os.read(ready, 1)
+    while 'State:\\tZ' not in open(f'/proc/{pid}/status').read(): pass
+";
+
+#[test]
+fn v04_a_process_goes_on_where_its_first_thread_has_ended() {
+    let holds = "
+def holds():
+    global a
+    unshare(NETWORK); leads_out(); a = at(INET, STREAM, ('0.0.0.0', 1001))
+    threading.Thread(target=threading.Event().wait).start()
+child(holds)
+import time
+while ' Z ' not in open(f'/proc/{os.getpid() + 1}/stat').read() and not any('State:\tZ' in open(f'/proc/{n}/status').read() for n in os.listdir('/proc') if n.isdigit()): time.sleep(0.01)";
+    assert_snapshot!(found(&Machine::new().audit(&format!("{CHILD}{holds}"))), @r#"
+    owner-unknown: udp 0.0.0.0:4789 in the network namespace N []
+    public-listener: tcp 0.0.0.0:1001 in the network namespace N ["python"]
+    "#);
+}
+
+#[test]
+fn v04_a_network_that_only_a_thread_is_in_is_looked_at() {
+    let holds = "
+ready = threading.Event()
+def thread():
+    global a
+    unshare(NETWORK); leads_out(); a = at(INET, STREAM, ('0.0.0.0', 1001))
+    ready.set(); threading.Event().wait()
+threading.Thread(target=thread, daemon=True).start(); ready.wait()";
+    assert_snapshot!(found(&Machine::new().audit(&format!("{CHILD}{holds}"))), @r#"
+    owner-unknown: udp 0.0.0.0:4789 in the network namespace N []
+    public-listener: tcp 0.0.0.0:1001 in the network namespace N ["python"]
+    "#);
+}
+
 #[test]
 fn a_network_that_is_bridged_to_the_outside_is_outside() {
     let network = "subprocess.run(['sh', '-euc', 'ip link add inner type veth peer name outer netns \"$0\"; ip link set inner up', str(os.getppid())], check=True)";
@@ -243,6 +288,19 @@ fn a_network_that_is_bridged_to_the_outside_is_outside() {
     let bridge = "\nsubprocess.run(['nsenter', '--net=/proc/1/ns/net', 'sh', '-euc', 'ip link add switch type bridge; ip link set outer master switch; ip link add out up type vxlan id 1 dstport 4789 dev eth0; ip link set out master switch'], check=True)";
     assert_snapshot!(found(&Machine::new().audit(&format!("{inside}{bridge}"))), @r#"
     owner-unknown: udp 0.0.0.0:4789 []
+    public-listener: tcp 0.0.0.0:1001 in the network namespace N ["python"]
+    "#);
+}
+
+#[test]
+fn v04_a_network_that_another_one_bridges_to_the_outside_is_outside() {
+    let inside = "unshare(NETWORK)
+subprocess.run(['sh', '-euc', 'ip link add switch type bridge; ip link add out up type vxlan id 1 dstport 4789 dev lo; ip link set out master switch; ip link add outer type veth peer name inner; ip link set outer master switch'], check=True)
+router = open('/proc/self/ns/net'); unshare(NETWORK)
+subprocess.run(['nsenter', f'--net=/proc/{os.getpid()}/fd/{router.fileno()}', 'ip', 'link', 'set', 'inner', 'netns', str(os.getpid())], check=True)
+a = at(INET, STREAM, ('0.0.0.0', 1001))";
+    assert_snapshot!(found(&Machine::new().audit(inside)), @r#"
+    owner-unknown: udp 0.0.0.0:4789 in the network namespace N []
     public-listener: tcp 0.0.0.0:1001 in the network namespace N ["python"]
     "#);
 }

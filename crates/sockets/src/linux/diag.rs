@@ -23,6 +23,8 @@ const INET: usize = 72;
 const PACKET: usize = 16;
 /// `PACKET_DIAG_INFO`, which begins with the interface.
 const PACKET_INFO: u16 = 0;
+/// `PACKET_DIAG_UID`, which is told with it.
+const PACKET_UID: u16 = 5;
 
 /// The state of a socket of TCP or SCTP that listens.
 pub(crate) const LISTENS: u8 = 10;
@@ -39,6 +41,8 @@ pub(crate) struct Raw {
     pub(crate) interface: u32,
     pub(crate) v6only: bool,
     pub(crate) inode: u64,
+    /// Who made it.
+    pub(crate) user: u32,
 }
 
 /// A protocol whose sockets were not told.
@@ -139,6 +143,7 @@ fn inet(protocol: Protocol, message: &[u8]) -> Option<Raw> {
         interface: u32_at(message, 40)?,
         v6only: attribute(message.get(INET..)?, V6ONLY) == Some(&[1]),
         inode: u32_at(message, 68)?.into(),
+        user: u32_at(message, 64)?,
     })
 }
 
@@ -151,6 +156,7 @@ fn packet(message: &[u8]) -> Option<Raw> {
         interface: u32_at(attribute(message.get(PACKET..)?, PACKET_INFO)?, 0)?,
         v6only: false,
         inode: u32_at(message, 4)?.into(),
+        user: u32_at(attribute(message.get(PACKET..)?, PACKET_UID)?, 0)?,
     })
 }
 
@@ -183,6 +189,7 @@ mod tests {
             interface: 0,
             v6only: false,
             inode: 1,
+            user: 0,
         };
         assert_eq!(seen(Protocol::Tcp, Ok(vec![]), None), (0, 0));
         assert_eq!(seen(Protocol::Tcp, refused(2), Some(vec![socket])), (1, 0), "it is spoken");
@@ -195,7 +202,8 @@ mod tests {
     fn a_message_that_is_cut_short_is_none() {
         let mut message = vec![0; INET];
         message[0] = AF_INET6;
-        assert!(inet(Protocol::Tcp, &message).is_some());
+        message[64..68].copy_from_slice(&1000_u32.to_ne_bytes());
+        assert_eq!(inet(Protocol::Tcp, &message).map(|raw| raw.user), Some(1000));
         assert!((0..INET).all(|length| inet(Protocol::Tcp, &message[..length]).is_none()));
         assert!((0..PACKET + 8).all(|length| packet(&vec![0; length]).is_none()));
         message[0] = 1;

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::netlink::{DiagError, Netlink, attribute, text, u16_at, u32_at};
+use super::netlink::{DiagError, Netlink, attribute, text, u32_at};
 
 const RTM_GETLINK: u16 = 18;
 const RTM_GETADDR: u16 = 22;
@@ -20,8 +20,8 @@ const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
 /// `IFF_UP`.
 const UP: u32 = 1;
-/// `ARPHRD_LOOPBACK`.
-const LOOPBACK: u16 = 772;
+/// `IFF_LOOPBACK`, which nobody can set; the type of a tap its maker chooses.
+const LOOPBACK: u32 = 8;
 
 /// The end of a pair, of which the other end is somewhere on this machine.
 const VETH: &str = "veth";
@@ -49,6 +49,14 @@ struct Link {
     is_up: bool,
 }
 
+impl Link {
+    /// Its name, of which nobody takes it for the loopback interface that it is not.
+    fn told(&self) -> String {
+        let Self { index, name, .. } = self;
+        if name == "lo" && !self.is_loopback { format!("#{index} {name}") } else { name.clone() }
+    }
+}
+
 /// Those of the calling thread's namespace.
 pub(crate) fn links() -> Result<Links, DiagError> {
     let messages = Netlink::open(None)?.dump(RTM_GETLINK, &[0; LINK])?;
@@ -64,7 +72,7 @@ fn link(message: &[u8]) -> Option<Link> {
         name: text(attribute(rest, IFLA_IFNAME)?),
         kind: kind.map(text).unwrap_or_default(),
         master: attribute(rest, IFLA_MASTER).and_then(|master| u32_at(master, 0)),
-        is_loopback: u16_at(message, 2)? == LOOPBACK,
+        is_loopback: u32_at(message, 8)? & LOOPBACK != 0,
         is_up: u32_at(message, 8)? & UP != 0,
     })
 }
@@ -74,7 +82,7 @@ fn judged(links: &[Link]) -> Links {
     let outward: BTreeSet<u32> = links.iter().filter(|link| leads_out(link)).filter_map(|link| link.master).collect();
     let is_bridged = |link: &Link| link.kind == VETH && link.master.is_some_and(|master| outward.contains(&master));
     Links {
-        names: links.iter().map(|link| (link.index, link.name.clone())).collect(),
+        names: links.iter().map(|link| (link.index, link.told())).collect(),
         exposed: links.iter().any(leads_out),
         bridged: links.iter().any(is_bridged),
     }
@@ -130,6 +138,12 @@ mod tests {
         assert_eq!(told(&[loopback, link(2, "", 0)]), (true, false));
         assert_eq!(told(&[link(2, "macvlan", 0)]), (true, false));
         assert_eq!(told(&[Link { is_up: false, ..link(2, "sit", 0) }]), (false, false));
+    }
+
+    #[test]
+    fn v04_what_is_only_called_lo_is_not_loopback() {
+        let named = |is_loopback| judged(&[Link { name: "lo".into(), is_loopback, ..link(2, "macvlan", 0) }]).names;
+        assert_eq!((named(true)[&2].as_str(), named(false)[&2].as_str()), ("lo", "#2 lo"));
     }
 
     #[test]

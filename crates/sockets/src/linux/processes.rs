@@ -12,10 +12,15 @@ use std::path::{Path, PathBuf};
 
 use port_audit::{Gap, Identity, Owner, Owners, Program};
 use rustix::fs::{Mode, OFlags, RawDir, openat, readlinkat_raw};
+use rustix::io::Errno;
 use rustix::process::geteuid;
 
 /// The process namespace of the machine itself: `PROC_PID_INIT_INO` (Linux, `include/linux/proc_ns.h`).
 const INITIAL: u64 = 0xEFFF_FFFC;
+/// The user who may have sockets made that no process has.
+const ROOT: u32 = 0;
+/// What networkd's user is called.
+const NETWORKD: &str = "systemd-network";
 /// The longest link of a socket or a namespace, in bytes.
 const LINK: usize = 64;
 
@@ -38,8 +43,7 @@ pub(crate) fn look() -> io::Result<Processes> {
     for entry in fs::read_dir("/proc")? {
         let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
         match seen.process(pid, &mut room) {
-            // It ended.
-            Err(error) if error.kind() == ErrorKind::NotFound || error.raw_os_error() == Some(3) => {}
+            Err(error) if has_ended(&error) => {}
             Err(_) => unseen += 1,
             Ok(()) => {}
         }
@@ -64,6 +68,11 @@ pub(crate) fn inode(path: impl AsRef<Path>) -> Option<u64> {
     fs::metadata(path).ok().map(|found| found.ino())
 }
 
+/// Whether that is how a process or thread shows that is gone (`ENOENT`, `ESRCH`).
+fn has_ended(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::NotFound || error.raw_os_error() == Some(Errno::SRCH.raw_os_error())
+}
+
 /// What names and links are read into.
 struct Room {
     names: Vec<MaybeUninit<u8>>,
@@ -77,10 +86,30 @@ impl Room {
 }
 
 impl Processes {
+    /// Each thread may be in a network of its own. The first one may have ended while others go on, and what it had open is
+    /// what they have: descriptors are read of one that goes on.
     fn process(&mut self, pid: u32, room: &mut Room) -> io::Result<()> {
-        let dir = File::open(format!("/proc/{pid}"))?;
+        let mut is_read = false;
+        for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
+            let thread = thread?.path();
+            match self.thread(pid, &thread, !is_read, room) {
+                Err(error) if has_ended(&error) => {}
+                looked => {
+                    looked?;
+                    is_read = true;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn thread(&mut self, pid: u32, thread: &Path, with_fds: bool, room: &mut Room) -> io::Result<()> {
+        let dir = File::open(thread)?;
         if let Some(Link::Namespace(inode)) = link(&dir, c"ns/net", &mut room.link)? {
-            self.namespaces.entry(inode).or_insert_with(|| format!("/proc/{pid}/ns/net").into());
+            self.namespaces.entry(inode).or_insert_with(|| thread.join("ns/net"));
+        }
+        if !with_fds {
+            return Ok(());
         }
         let fds = openat(&dir, "fd", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
         let mut entries = RawDir::new(&fds, &mut room.names);
@@ -90,8 +119,8 @@ impl Processes {
             match link(&fds, entry.file_name(), &mut room.link) {
                 Ok(Some(Link::Socket(inode))) => self.open.push((inode, pid)),
                 Ok(Some(Link::Namespace(inode))) => {
-                    let path = format!("/proc/{pid}/fd/{}", entry.file_name().to_string_lossy());
-                    self.namespaces.entry(inode).or_insert_with(|| path.into());
+                    let path = thread.join("fd").join(&*entry.file_name().to_string_lossy());
+                    self.namespaces.entry(inode).or_insert(path);
                 }
                 Ok(None) | Err(_) => {}
             }
@@ -152,11 +181,16 @@ fn link(dir: impl std::os::fd::AsFd, name: &CStr, room: &mut [MaybeUninit<u8>]) 
 pub(crate) struct Known(BTreeMap<u32, Option<Owner>>);
 
 impl Known {
-    /// Those that have the socket of this inode and are there still.
-    pub(crate) fn owners(&mut self, processes: &Processes, inode: u64) -> Owners {
+    /// Those that have the socket of this inode and are there still. A socket that a `user` made is not the kernel's own,
+    /// though no process shows that it has it: only root and networkd have the kernel make some.
+    pub(crate) fn owners(&mut self, processes: &Processes, inode: u64, user: u32) -> Owners {
         let owner = |pid| self.0.entry(pid).or_insert_with(|| owner(pid)).clone();
         let owners: Vec<Owner> = processes.pids(inode).filter_map(owner).collect();
-        if owners.is_empty() && !processes.all { Owners::Hidden } else { Owners::Seen(owners) }
+        if owners.is_empty() && (!processes.all || !has_kernel_make(user, &users())) {
+            Owners::Hidden
+        } else {
+            Owners::Seen(owners)
+        }
     }
 }
 
@@ -167,6 +201,19 @@ fn owner(pid: u32) -> Option<Owner> {
     let unit = unit(&text("cgroup")).map(str::to_owned);
     let identity = Identity { unit, starts: None, program: program(&dir), is_root: is_root(&text("status")) };
     Some(Owner { pid, name, identity: Some(identity) })
+}
+
+fn users() -> String {
+    fs::read_to_string("/etc/passwd").unwrap_or_default()
+}
+
+/// Whether sockets made in the name of this user may be the kernel's own: networkd brings up tunnels as a user of its own.
+fn has_kernel_make(user: u32, users: &str) -> bool {
+    let is_networkd = |line: &str| {
+        let mut parts = line.split(':');
+        parts.next() == Some(NETWORKD) && parts.nth(1).and_then(|id| id.parse().ok()) == Some(user)
+    };
+    user == ROOT || users.lines().any(is_networkd)
 }
 
 /// The owner of a process's directory says nothing: it is root where the process wants it.
@@ -204,7 +251,8 @@ fn program(dir: &Path) -> Option<Program> {
     let path = path.strip_suffix(" (deleted)").unwrap_or(path).to_owned();
     // Through the link the file itself is seen, also where its name stands for another now.
     let found = fs::metadata(&exe).ok()?;
-    let trusted = is_roots(&found) && is_of_the_machine(dir, &path, &found) && has_no_users_of_its_own(dir);
+    // The path is looked up last: in a namespace of its own a process may have made it one that hangs.
+    let trusted = has_no_users_of_its_own(dir) && is_roots(&found) && is_of_the_machine(dir, &path, &found);
     Some(Program { path, trusted })
 }
 
@@ -284,11 +332,21 @@ mod tests {
         let inode = rustix::fs::fstat(&listener).unwrap().st_ino;
         let seen = look().unwrap();
         assert!(seen.has(inode) && !seen.has(u64::MAX));
-        let Owners::Seen(owners) = Known::default().owners(&seen, inode) else { panic!("it is this process") };
+        let Owners::Seen(owners) = Known::default().owners(&seen, inode, ROOT) else { panic!("it is this process") };
         let [Owner { pid, identity: Some(Identity { program: Some(program), .. }), .. }] = &owners[..] else {
             panic!("{owners:?}")
         };
         assert_eq!((*pid, Path::new(&program.path)), (std::process::id(), &*std::env::current_exe().unwrap()));
+    }
+
+    #[test]
+    fn v04_a_socket_that_nobody_shows_is_the_kernels_only_where_root_made_it() {
+        let processes = Processes { all: true, ..Processes::default() };
+        let owners = |user| Known::default().owners(&processes, 1, user);
+        assert_eq!(owners(ROOT), Owners::Seen(Vec::new()));
+        assert_eq!(owners(u32::MAX), Owners::Hidden);
+        let users = "root:x:0:0::/:\nsystemd-network:x:998:998::/:\nme:x:1000:998::/:\n";
+        assert!(has_kernel_make(998, users) && !has_kernel_make(1000, users));
     }
 
     #[test]

@@ -36,7 +36,7 @@ fn rows(text: &str, read: impl Fn(&[&str]) -> Option<(Raw, bool)>) -> Option<Vec
 
 /// `NUMBER: LOCAL:PORT PEER:PORT STATE QUEUES TIMER RETRIES USER TIMEOUT INODE ...`, and whether it waits for somebody.
 fn row_of_inet(protocol: Protocol, row: &[&str]) -> Option<(Raw, bool)> {
-    let [_, local, _, state, _, _, _, _, _, inode, ..] = row else { return None };
+    let [_, local, _, state, _, _, _, user, _, inode, ..] = row else { return None };
     let (address, port) = local.split_once(':')?;
     let raw = Raw {
         protocol,
@@ -45,6 +45,7 @@ fn row_of_inet(protocol: Protocol, row: &[&str]) -> Option<(Raw, bool)> {
         interface: 0,
         v6only: false,
         inode: inode.parse().ok()?,
+        user: user.parse().ok()?,
     };
     let state = u8::from_str_radix(state, 16).ok()?;
     let waits = match protocol {
@@ -65,7 +66,7 @@ fn address(hex: &str) -> Option<IpAddr> {
 
 /// `SOCKET REFERENCES TYPE KIND INTERFACE RUNNING MEMORY USER INODE`.
 fn row_of_packet(row: &[&str]) -> Option<(Raw, bool)> {
-    let [_, _, _, kind, interface, _, _, _, inode] = row else { return None };
+    let [_, _, _, kind, interface, _, _, user, inode] = row else { return None };
     let raw = Raw {
         protocol: Protocol::Packet,
         address: Ipv4Addr::UNSPECIFIED.into(),
@@ -73,6 +74,7 @@ fn row_of_packet(row: &[&str]) -> Option<(Raw, bool)> {
         interface: interface.parse().ok()?,
         v6only: false,
         inode: inode.parse().ok()?,
+        user: user.parse().ok()?,
     };
     Some((raw, true))
 }
@@ -92,12 +94,13 @@ mod tests {
     fn rows_are_read() {
         let read = rows(UDP, |row| row_of_inet(Protocol::Udp, row)).unwrap();
         let [Raw { port: 68, inode: 12345, .. }] = &read[..] else { panic!("{read:?}") };
-        assert_eq!(rows(UDP, |row| row_of_inet(Protocol::Raw, row)).unwrap().len(), 2, "in any state");
+        let raw = rows(UDP, |row| row_of_inet(Protocol::Raw, row)).unwrap();
+        assert_eq!(raw.iter().map(|raw| raw.user).collect::<Vec<_>>(), [0, 101], "in any state");
         assert_eq!(address("0100007F"), Some(Ipv4Addr::LOCALHOST.into()));
         assert_eq!(address("00000000000000000000000001000000"), Some(Ipv6Addr::LOCALHOST.into()));
         let packet = "sk RefCnt Type Proto Iface R Rmem User Inode\n0000000000000000 3 3 0806 2 1 0 0 99\n";
         let read = rows(packet, row_of_packet).unwrap();
-        let [Raw { port: 0x0806, interface: 2, inode: 99, .. }] = &read[..] else { panic!("{read:?}") };
+        let [Raw { port: 0x0806, interface: 2, inode: 99, user: 0, .. }] = &read[..] else { panic!("{read:?}") };
     }
 
     #[test]
