@@ -48,8 +48,8 @@ pub enum Rule {
 /// What `iptables-save` tells.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Saved {
-    /// The tables that it tells.
-    pub tables: BTreeSet<String>,
+    /// The chains that it tells: of each its table and its name.
+    pub chains: BTreeSet<(String, String)>,
     /// Those rules that hand on.
     pub rules: Vec<Rule>,
 }
@@ -83,7 +83,9 @@ pub fn iptables(text: &str) -> Saved {
     for words in lines(text) {
         if let Some(name) = words.first().and_then(|word| word.strip_prefix('*')) {
             name.clone_into(&mut table);
-            saved.tables.insert(table.clone());
+        }
+        if let Some(name) = words.first().and_then(|word| word.strip_prefix(':')) {
+            saved.chains.insert((table.clone(), name.to_owned()));
         }
         let [append, chain, rule @ ..] = &words[..] else { continue };
         if append != "-A" {
@@ -204,12 +206,12 @@ fn ports(text: &str) -> Option<(u16, u16)> {
 }
 
 /// A chain of nft: its family, its table and its name.
-type Chain = [String; 3];
+pub type Chain = [String; 3];
 
-/// The rules of `nft -j list ruleset`; none where it is no such text. Left out are those tables, each with its family, that
-/// `is_told` another program has told: what iptables wrote there nft does not always understand.
+/// The rules of `nft -j list ruleset`; none where it is no such text. Left out are those of chains, each with its family and
+/// its table, that `is_told` another program has told: what iptables wrote there nft does not always understand.
 #[must_use]
-pub fn nft(text: &str, is_told: impl Fn(&str, &str) -> bool) -> Option<Vec<Rule>> {
+pub fn nft(text: &str, is_told: impl Fn(&Chain) -> bool) -> Option<Vec<Rule>> {
     let ruleset: Value = serde_json::from_str(text).ok()?;
     let all = ruleset.get("nftables")?.as_array()?;
     let of = |kind: &'static str| all.iter().filter_map(move |it| it.get(kind));
@@ -226,7 +228,7 @@ pub fn nft(text: &str, is_told: impl Fn(&str, &str) -> bool) -> Option<Vec<Rule>
         found.extend(nft_rule(expressions, &chain).map(|rule| (chain, rule)));
     }
     let from_outside = reached(&jumps, first);
-    found.retain(|(chain, _)| from_outside.contains(chain) && !is_told(&chain[0], &chain[1]));
+    found.retain(|(chain, _)| from_outside.contains(chain) && !is_told(chain));
     Some(found.into_iter().map(|(_, rule)| rule).collect())
 }
 
@@ -401,14 +403,14 @@ COMMIT
             {"rule": {"family": "ip", "table": "nat", "chain": "out", "expr": [{"redirect": {"port": 1}}]}},
             {"rule": {"family": "ip", "table": "nat", "chain": "pre", "expr": [{"redirect": null}]}}
         ]}"#;
-        assert_snapshot!(told(nft(text, |_, _| false).unwrap()), @"
+        assert_snapshot!(told(nft(text, |_| false).unwrap()), @"
         tcp 203.0.113.0/24:80,8000-8010 is handed on to 10.0.0.5:80
         udp *:53 is handed on to this machine:5353
         any *:* is handed on to this machine
         ");
-        assert_eq!(nft("table ip nat {", |_, _| false), None);
-        assert_eq!(nft("{}", |_, _| false), None);
-        assert_eq!(nft(r#"{"nftables": []}"#, |_, _| false), Some(vec![]));
+        assert_eq!(nft("table ip nat {", |_| false), None);
+        assert_eq!(nft("{}", |_| false), None);
+        assert_eq!(nft(r#"{"nftables": []}"#, |_| false), Some(vec![]));
     }
 
     #[test]
@@ -439,7 +441,7 @@ COMMIT
         tcp *:4 is handed on to this machine
         tcp *:5 is handed on to 127.0.0.1:50
         ");
-        assert_eq!(iptables(text).tables, ["mangle", "nat"].map(String::from).into());
+        assert_eq!(iptables(text).chains, BTreeSet::new(), "none was named");
     }
 
     #[test]
@@ -460,7 +462,7 @@ COMMIT
             format!(r#"{{"rule": {{"family": "inet", "table": "t", "chain": "{chain}", "expr": [{expr}]}}}}"#)
         };
         let told = |rest: &[String]| {
-            told(nft(&format!(r#"{{"nftables": [{chain}, {}]}}"#, rest.join(", ")), |_, _| false).unwrap())
+            told(nft(&format!(r#"{{"nftables": [{chain}, {}]}}"#, rest.join(", ")), |_| false).unwrap())
         };
         let by_map = r#"{"vmap": {"key": {"payload": {"protocol": "tcp", "field": "dport"}}, "data": "@ports"}}"#;
         let map = r#"{"map": {"family": "inet", "table": "t", "name": "ports", "elem": [[80, {"jump": {"target": "web"}}]]}}"#;
@@ -487,12 +489,16 @@ COMMIT
     }
 
     #[test]
-    fn a_table_that_another_program_told_is_left_out() {
-        let text = r#"{"nftables": [
-            {"chain": {"family": "ip", "table": "nat", "name": "PREROUTING", "hook": "prerouting"}},
-            {"rule": {"family": "ip", "table": "nat", "chain": "PREROUTING", "expr": [{"redirect": {"port": 1}}]}}]}"#;
-        assert_eq!(nft(text, |family, table| (family, table) == ("ip", "nat")), Some(vec![]));
-        assert_eq!(nft(text, |family, table| (family, table) == ("ip6", "nat")).unwrap().len(), 1);
+    fn v04_a_chain_that_another_program_told_is_left_out_and_its_neighbours_are_not() {
+        let chain = |name: &str| {
+            format!(
+                r#"{{"chain": {{"family": "ip", "table": "nat", "name": "{name}", "hook": "prerouting"}}}},
+                {{"rule": {{"family": "ip", "table": "nat", "chain": "{name}", "expr": [{{"redirect": {{"port": 1}}}}]}}}}"#
+            )
+        };
+        let text = format!(r#"{{"nftables": [{}, {}]}}"#, chain("PREROUTING"), chain("prerouting"));
+        let left = |family: &str, name: &str| nft(&text, |chain| *chain == [family, "nat", name]).unwrap().len();
+        assert_eq!([left("ip", "PREROUTING"), left("ip", "other"), left("ip6", "PREROUTING")], [1, 2, 2]);
     }
 
     proptest::proptest! {
@@ -505,7 +511,7 @@ COMMIT
 
         #[test]
         fn no_text_breaks_it(text in "[ -~\n]{0,200}") {
-            let _ = (iptables(&text), nft(&text, |_, _| false));
+            let _ = (iptables(&text), nft(&text, |_| false));
         }
     }
 }

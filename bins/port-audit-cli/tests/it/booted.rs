@@ -133,6 +133,30 @@ fn v04_a_port_that_is_handed_on_without_a_socket_is_caught() {
 }
 
 #[test]
+fn v04_a_chain_of_nft_in_a_table_of_iptables_is_read_beside_it() {
+    let machine = quiet(|builder| builder);
+    machine
+        .sh("iptables -t nat -A PREROUTING -i docker0 -p tcp --dport 1 -j DNAT --to-destination 172.17.0.9:1
+             nft add chain ip nat prerouting '{ type nat hook prerouting priority -110; }'
+             nft add rule ip nat prerouting tcp dport 8080 dnat to 172.17.0.2:80")
+        .unwrap();
+    assert_snapshot!(audit(&machine, &["--strict"]), @"
+    exit 1
+    VIOLATIONS: 2; 0 sockets: 0 on loopback, 0 inside, 0 of the tailnet, 0 allowed
+    nat-exposes: tcp *%docker0:1 is handed on to 172.17.0.9:1: it is reached from anywhere, without a socket; next: publish it on 127.0.0.1, or allow it in port_audit.toml with `forwarded = true`
+    nat-exposes: tcp *:8080 is handed on to 172.17.0.2:80: it is reached from anywhere, without a socket; next: publish it on 127.0.0.1, or allow it in port_audit.toml with `forwarded = true`
+    ");
+    machine.sh("nft add rule ip nat PREROUTING tcp dport 8081 dnat to 172.17.0.3:80").unwrap();
+    assert_snapshot!(audit(&machine, &["--strict"]), @"
+    exit 1
+    VIOLATIONS: 3; 0 sockets: 0 on loopback, 0 inside, 0 of the tailnet, 0 allowed
+    nat-exposes: ip nat PREROUTING: a rule of iptables: the rule hands on and was not understood; next: publish it on 127.0.0.1, or allow it in port_audit.toml with `forwarded = true`
+    nat-exposes: tcp *:8080 is handed on to 172.17.0.2:80: it is reached from anywhere, without a socket; next: publish it on 127.0.0.1, or allow it in port_audit.toml with `forwarded = true`
+    nat-exposes: tcp *:8081 is handed on to 172.17.0.3:80: it is reached from anywhere, without a socket; next: publish it on 127.0.0.1, or allow it in port_audit.toml with `forwarded = true`
+    ");
+}
+
+#[test]
 fn five_thousand_listeners_are_all_judged() {
     let machine = quiet(|builder| builder);
     for (number, first) in (20_000..25_000).step_by(1_000).enumerate() {
