@@ -18,6 +18,9 @@ use crate::socket::Protocol;
 const TARGETS: [(&str, &[&str]); 2] = [("nat", &["DNAT", "REDIRECT", "NETMAP"]), ("mangle", &["TPROXY"])];
 /// The same in the statements of nft.
 const STATEMENTS: [&str; 4] = ["dnat", "redirect", "tproxy", "fwd"];
+/// What of a packet says where it goes, as nft calls it; and what nft has no name for: it may be that.
+const DESTINATION: [&str; 2] = ["daddr", "dport"];
+const RAW: [&str; 3] = ["nh", "th", "ih"];
 /// Where packets from outside come by first.
 const HOOKS: [&str; 2] = ["prerouting", "ingress"];
 
@@ -262,8 +265,9 @@ fn nft_rule(expressions: &[Value], chain: &Chain) -> Option<Rule> {
     if expressions.iter().any(is_of_iptables) {
         return Some(Rule::Unread(format!("{} {} {}: a rule of iptables", chain[0], chain[1], chain[2])));
     }
-    let act = expressions.iter().find_map(|it| STATEMENTS.iter().find_map(|statement| it.get(statement)))?;
-    let mut forward = Forward { to: nft_to(act), ..Forward::default() };
+    let act = expressions.iter().find_map(|it| STATEMENTS.iter().find_map(|statement| it.get(statement)));
+    let to = act.map(nft_to).or_else(|| rewritten(expressions))?;
+    let mut forward = Forward { to, ..Forward::default() };
     for condition in expressions.iter().filter_map(|it| it.get("match")) {
         narrow(&mut forward, condition);
     }
@@ -281,12 +285,28 @@ fn is_of_iptables(expression: &Value) -> bool {
     })
 }
 
+/// To where a rule hands on that writes into the packets themselves: NAT without a state.
+fn rewritten(expressions: &[Value]) -> Option<String> {
+    let (mut address, mut port, mut hands_on) = (String::new(), None, false);
+    for mangle in expressions.iter().filter_map(|it| it.get("mangle")) {
+        let Some(payload) = mangle.get("key").and_then(|key| key.get("payload")) else { continue };
+        let (field, value) = (word(payload, "field"), mangle.get("value").map(shown).unwrap_or_default());
+        hands_on |= DESTINATION.contains(&field) || RAW.contains(&word(payload, "base"));
+        match field {
+            "daddr" => address = value,
+            "dport" => port = Some(value),
+            _ => {}
+        }
+    }
+    hands_on.then(|| place(&address, port.as_deref()))
+}
+
+fn shown(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
 fn nft_to(act: &Value) -> String {
-    let text = |name: &str| match act.get(name) {
-        Some(Value::String(text)) => Some(text.clone()),
-        Some(value) => Some(value.to_string()),
-        None => None,
-    };
+    let text = |name: &str| act.get(name).map(shown);
     let address = text("addr").or_else(|| text("dev")).unwrap_or_default();
     place(&address, text("port").as_deref())
 }
@@ -485,6 +505,35 @@ COMMIT
         ] {
             let unread = if is_told { "unread: inet t pre: a rule of iptables" } else { "" };
             assert_eq!(told(&[rule("pre", xt)]), unread, "{xt}");
+        }
+    }
+
+    #[test]
+    fn v04_what_writes_into_the_packets_where_they_go_hands_on_too() {
+        let told = |expr: &str| {
+            let text = format!(
+                r#"{{"nftables": [{{"chain": {{"family": "ip", "table": "t", "name": "pre", "hook": "prerouting"}}}},
+                {{"rule": {{"family": "ip", "table": "t", "chain": "pre", "expr": [{expr}]}}}}]}}"#
+            );
+            told(nft(&text, |_| false).unwrap())
+        };
+        let mangle = |key: &str, value: &str| format!(r#"{{"mangle": {{"key": {{{key}}}, "value": {value}}}}}"#);
+        let field = |of: &str, field: &str, value: &str| {
+            mangle(&format!(r#""payload": {{"protocol": "{of}", "field": "{field}"}}"#), value)
+        };
+        let port =
+            r#"{"match": {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": 8081}}"#;
+        let (address, to) = (field("ip", "daddr", r#""172.17.0.2""#), field("tcp", "dport", "80"));
+        assert_snapshot!(told(&format!(r#"{port}, {address}, {to}, {{"notrack": null}}"#)), @"tcp *:8081 is handed on to 172.17.0.2:80");
+        assert_snapshot!(told(&to), @"any *:* is handed on to this machine:80");
+        assert_snapshot!(told(&mangle(r#""payload": {"base": "nh", "offset": 120, "len": 40}"#, "1")), @"any *:* is handed on to this machine");
+        for other in [
+            field("ip", "saddr", r#""192.0.2.1""#),
+            field("ip", "dscp", "1"),
+            mangle(r#""meta": {"key": "mark"}"#, "1"),
+            mangle(r#""tcp option": {"name": "maxseg", "field": "size"}"#, "1000"),
+        ] {
+            assert_eq!(told(&other), "", "{other}");
         }
     }
 

@@ -157,6 +157,21 @@ fn v04_a_chain_of_nft_in_a_table_of_iptables_is_read_beside_it() {
 }
 
 #[test]
+fn v04_what_is_handed_on_without_a_state_is_caught() {
+    let machine = quiet(|builder| builder);
+    machine
+        .sh("nft add table ip raw0; nft add chain ip raw0 pre '{ type filter hook prerouting priority raw; }'
+             nft add rule ip raw0 pre tcp dport 8081 ip daddr 192.0.2.1 ip daddr set 172.17.0.2 tcp dport set 80 notrack
+             nft add rule ip raw0 pre ip dscp set 1; nft add rule ip raw0 pre ip saddr set 192.0.2.9")
+        .unwrap();
+    assert_snapshot!(audit(&machine, &["--strict"]), @"
+    exit 1
+    VIOLATIONS: 1; 0 sockets: 0 on loopback, 0 inside, 0 of the tailnet, 0 allowed
+    nat-exposes: tcp 192.0.2.1:8081 is handed on to 172.17.0.2:80: it is reached from anywhere, without a socket; next: publish it on 127.0.0.1, or allow it in port_audit.toml with `forwarded = true`
+    ");
+}
+
+#[test]
 fn five_thousand_listeners_are_all_judged() {
     let machine = quiet(|builder| builder);
     for (number, first) in (20_000..25_000).step_by(1_000).enumerate() {
