@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::socket::Protocol;
 
 /// What hands on in which table of iptables.
-const TARGETS: [(&str, &[&str]); 2] = [("nat", &["DNAT", "REDIRECT", "NETMAP"]), ("mangle", &["TPROXY"])];
+const TARGETS: [(&str, &[&str]); 2] = [("nat", &["DNAT", "REDIRECT", "NETMAP"]), ("mangle", &["TPROXY", "DNPT"])];
 /// The same in the statements of nft.
 const STATEMENTS: [&str; 4] = ["dnat", "redirect", "tproxy", "fwd"];
 /// What of a packet says where it goes, as nft calls it; and what nft has no name for: it may be that.
@@ -170,7 +170,7 @@ fn forward(rule: &[String]) -> Option<Forward> {
             "--dport" | "--dports" | "--destination-port" | "--destination-ports" if !was_negated => {
                 forward.ports = words.next()?.split(',').map(ports).collect::<Option<_>>()?;
             }
-            "--to-destination" | "--to" | "--on-ip" => words.next()?.clone_into(&mut forward.to),
+            "--to-destination" | "--to" | "--on-ip" | "--dst-pfx" => words.next()?.clone_into(&mut forward.to),
             "--to-ports" | "--on-port" => to_port = words.next(),
             // It says nothing, whatever it looks like.
             "--comment" => drop(words.next()),
@@ -453,6 +453,7 @@ COMMIT
 *mangle
 -A PREROUTING -p tcp --dport 5 -j TPROXY --on-port 50 --on-ip 127.0.0.1 --tproxy-mark 0x1/0x1
 -A PREROUTING -p tcp --dport 6 -j DNAT
+-A PREROUTING -d 2001:db8::/64 -j DNPT --src-pfx 2001:db8::/64 --dst-pfx fd00:1::/64
 ";
         assert_snapshot!(told(iptables(text).rules), @"
         tcp *:1 is handed on to this machine
@@ -460,6 +461,7 @@ COMMIT
         tcp *:3 is handed on to this machine:30
         tcp *:4 is handed on to this machine
         tcp *:5 is handed on to 127.0.0.1:50
+        any 2001:db8::/64:* is handed on to fd00:1::/64
         ");
         assert_eq!(iptables(text).chains, BTreeSet::new(), "none was named");
     }
@@ -500,6 +502,7 @@ COMMIT
         for (xt, is_told) in [
             (r#"{"xt": null}"#, true),
             (r#"{"xt": {"type": "target", "name": "DNAT"}}"#, true),
+            (r#"{"xt": {"type": "target", "name": "DNPT"}}"#, true),
             (r#"{"xt": {"type": "target", "name": "LOG"}}"#, false),
             (r#"{"xt": {"type": "match", "name": "addrtype"}}"#, false),
         ] {

@@ -169,6 +169,15 @@ fn v04_what_is_handed_on_without_a_state_is_caught() {
     VIOLATIONS: 1; 0 sockets: 0 on loopback, 0 inside, 0 of the tailnet, 0 allowed
     nat-exposes: tcp 192.0.2.1:8081 is handed on to 172.17.0.2:80: it is reached from anywhere, without a socket; next: publish it on 127.0.0.1, or allow it in port_audit.toml with `forwarded = true`
     ");
+    machine
+        .sh("nft flush ruleset
+             ip6tables -t mangle -A PREROUTING -d 2001:db8::/64 -j DNPT --src-pfx 2001:db8::/64 --dst-pfx fd00:1::/64")
+        .unwrap();
+    assert_snapshot!(audit(&machine, &["--strict"]), @"
+    exit 1
+    VIOLATIONS: 1; 0 sockets: 0 on loopback, 0 inside, 0 of the tailnet, 0 allowed
+    nat-exposes: any 2001:db8::/64:* is handed on to fd00:1::/64: it is reached from anywhere, without a socket; next: publish it on 127.0.0.1, or allow it in port_audit.toml with `forwarded = true`
+    ");
 }
 
 #[test]
