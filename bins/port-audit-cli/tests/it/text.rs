@@ -128,6 +128,7 @@ fn what_the_policy_allows_is_fine() {
     exit 0
     OK: 1 socket: 0 on loopback, 0 inside, 0 of the tailnet, 1 allowed
     processes are known by their names alone, which anybody may choose
+    WARN: who nginx is: a text has but names
     ");
     assert_snapshot!(with(&format!("{entry}expires = \"2020-01-31\"")), @"
     exit 1
