@@ -163,6 +163,20 @@ fn what_was_accepted_once_is_compared() {
 }
 
 #[test]
+fn no_baseline_is_written_of_what_was_not_all_seen() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("baseline.json");
+    let args = ["--stdin-ss", "--tailnet", "100.64.0.1", "--write-baseline", path.to_str().unwrap()];
+    assert_snapshot!(told(&args, "LISTEN 0 1 127.0.0.1:1 *:*\nLISTEN x\u{1b}"), @r"
+    exit 4
+
+    baseline-incomplete: not all was seen, and no baseline is written: line 2 was not understood: LISTEN x\u{1b}
+    next: run it as root, and mend what is named
+    ");
+    assert!(!path.exists());
+}
+
+#[test]
 fn a_policy_that_cannot_be_trusted_or_read_is_none() {
     let dir = TempDir::new().unwrap();
     let path = dir.path().join("policy.toml");
