@@ -251,11 +251,11 @@ fn a_network_that_is_bridged_to_the_outside_is_outside() {
 fn v04_an_address_and_an_interface_are_the_tailnets_where_tailscale_says_so() {
     let machine = Machine::new();
     machine.program("tailscale", r#"{"BackendState": "Running", "TailscaleIPs": ["100.64.0.1", "fd7a:115c:a1e0::1"]}"#);
-    let device = "subprocess.run(['sh', '-euc', 'ip link add ts0 up type veth peer name peer; ip address add 100.64.0.1/32 dev ts0; ip address add 100.64.0.2/32 dev eth0'], check=True)\n";
+    let device = "subprocess.run(['sh', '-euc', 'ip link add tailscale0 up type veth peer name peer; ip address add 100.64.0.1/32 dev tailscale0; ip address add 100.64.0.2/32 dev eth0'], check=True)\n";
     machine.audit("a = at(INET, STREAM, ('0.0.0.0', 1001))");
     assert!(!machine.path("asked").exists(), "it makes no difference");
     let holds = "a = at(INET, STREAM, ('100.64.0.1', 1001))
-b = at(INET, STREAM, ('0.0.0.0', 1002), device='ts0')
+b = at(INET, STREAM, ('0.0.0.0', 1002), device='tailscale0')
 c = at(INET, STREAM, ('100.64.0.2', 1003))
 d = at(INET, STREAM, ('0.0.0.0', 1004), device='eth0')";
     let audit = machine.audit(&format!("{device}{holds}"));
@@ -264,6 +264,11 @@ d = at(INET, STREAM, ('0.0.0.0', 1004), device='eth0')";
     public-listener: tcp 100.64.0.2:1003 ["python"]
     "#);
     assert_eq!(audit["sockets"]["tailnet"], 2);
+    // Tailscale without an interface of its own, whose address somebody gave to the public one.
+    let machine = Machine::new();
+    machine.program("tailscale", r#"{"BackendState": "Running", "TailscaleIPs": ["100.64.0.1"]}"#);
+    let device = "subprocess.run('ip address add 100.64.0.1/32 dev eth0'.split(), check=True)\n";
+    assert_snapshot!(found(&machine.audit(&format!("{device}d = at(INET, STREAM, ('0.0.0.0', 1004), device='eth0')"))), @r#"public-listener: tcp 0.0.0.0%eth0:1004 ["python"]"#);
 }
 
 #[test]
