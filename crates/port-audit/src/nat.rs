@@ -211,8 +211,9 @@ fn ports(text: &str) -> Option<(u16, u16)> {
 /// A chain of nft: its family, its table and its name.
 pub type Chain = [String; 3];
 
-/// The rules of `nft -j list ruleset`; none where it is no such text. Left out are those of chains, each with its family and
-/// its table, that `is_told` another program has told: what iptables wrote there nft does not always understand.
+/// The rules of `nft -j list ruleset`; none where it is no such text. Of chains that `is_told` another program has told is
+/// left out what iptables wrote: nft does not always understand that. What nft wrote into such a chain iptables does not
+/// always tell.
 #[must_use]
 pub fn nft(text: &str, is_told: impl Fn(&Chain) -> bool) -> Option<Vec<Rule>> {
     let ruleset: Value = serde_json::from_str(text).ok()?;
@@ -231,7 +232,8 @@ pub fn nft(text: &str, is_told: impl Fn(&Chain) -> bool) -> Option<Vec<Rule>> {
         found.extend(nft_rule(expressions, &chain).map(|rule| (chain, rule)));
     }
     let from_outside = reached(&jumps, first);
-    found.retain(|(chain, _)| from_outside.contains(chain) && !is_told(chain));
+    found.retain(|(chain, _)| from_outside.contains(chain));
+    found.retain(|(chain, rule)| matches!(rule, Rule::Forward(_)) || !is_told(chain));
     Some(found.into_iter().map(|(_, rule)| rule).collect())
 }
 
@@ -262,11 +264,11 @@ fn led_to(of: &Value, expressions: &[Value]) -> Vec<Chain> {
 }
 
 fn nft_rule(expressions: &[Value], chain: &Chain) -> Option<Rule> {
-    if expressions.iter().any(is_of_iptables) {
-        return Some(Rule::Unread(format!("{} {} {}: a rule of iptables", chain[0], chain[1], chain[2])));
-    }
     let act = expressions.iter().find_map(|it| STATEMENTS.iter().find_map(|statement| it.get(statement)));
-    let to = act.map(nft_to).or_else(|| rewritten(expressions))?;
+    let Some(to) = act.map(nft_to).or_else(|| rewritten(expressions)) else {
+        let unread = || Rule::Unread(format!("{} {} {}: a rule of iptables", chain[0], chain[1], chain[2]));
+        return expressions.iter().any(is_of_iptables).then(unread);
+    };
     let mut forward = Forward { to, ..Forward::default() };
     for condition in expressions.iter().filter_map(|it| it.get("match")) {
         narrow(&mut forward, condition);
@@ -541,16 +543,17 @@ COMMIT
     }
 
     #[test]
-    fn v04_a_chain_that_another_program_told_is_left_out_and_its_neighbours_are_not() {
+    fn v04_what_iptables_wrote_is_left_out_of_a_chain_that_it_told_and_of_no_other() {
         let chain = |name: &str| {
             format!(
                 r#"{{"chain": {{"family": "ip", "table": "nat", "name": "{name}", "hook": "prerouting"}}}},
-                {{"rule": {{"family": "ip", "table": "nat", "chain": "{name}", "expr": [{{"redirect": {{"port": 1}}}}]}}}}"#
+                {{"rule": {{"family": "ip", "table": "nat", "chain": "{name}", "expr": [{{"xt": null}}]}}}},
+                {{"rule": {{"family": "ip", "table": "nat", "chain": "{name}", "expr": [{{"xt": null}}, {{"dnat": {{}}}}]}}}}"#
             )
         };
         let text = format!(r#"{{"nftables": [{}, {}]}}"#, chain("PREROUTING"), chain("prerouting"));
         let left = |family: &str, name: &str| nft(&text, |chain| *chain == [family, "nat", name]).unwrap().len();
-        assert_eq!([left("ip", "PREROUTING"), left("ip", "other"), left("ip6", "PREROUTING")], [1, 2, 2]);
+        assert_eq!([left("ip", "PREROUTING"), left("ip", "other"), left("ip6", "PREROUTING")], [3, 4, 4]);
     }
 
     proptest::proptest! {

@@ -169,6 +169,16 @@ fn v04_what_is_handed_on_without_a_state_is_caught() {
     VIOLATIONS: 1; 0 sockets: 0 on loopback, 0 inside, 0 of the tailnet, 0 allowed
     nat-exposes: tcp 192.0.2.1:8081 is handed on to 172.17.0.2:80: it is reached from anywhere, without a socket; next: publish it on 127.0.0.1, or allow it in port_audit.toml with `forwarded = true`
     ");
+    // iptables tells such a rule without what it does.
+    machine
+        .sh("nft flush ruleset; iptables -t mangle -A PREROUTING -p tcp --dport 1 -j ACCEPT
+             nft add rule ip mangle PREROUTING tcp dport 8082 ip daddr set 172.17.0.2")
+        .unwrap();
+    assert_snapshot!(audit(&machine, &["--strict"]), @"
+    exit 1
+    VIOLATIONS: 1; 0 sockets: 0 on loopback, 0 inside, 0 of the tailnet, 0 allowed
+    nat-exposes: tcp *:8082 is handed on to 172.17.0.2: it is reached from anywhere, without a socket; next: publish it on 127.0.0.1, or allow it in port_audit.toml with `forwarded = true`
+    ");
     machine
         .sh("nft flush ruleset
              ip6tables -t mangle -A PREROUTING -d 2001:db8::/64 -j DNPT --src-pfx 2001:db8::/64 --dst-pfx fd00:1::/64")
@@ -177,6 +187,22 @@ fn v04_what_is_handed_on_without_a_state_is_caught() {
     exit 1
     VIOLATIONS: 1; 0 sockets: 0 on loopback, 0 inside, 0 of the tailnet, 0 allowed
     nat-exposes: any 2001:db8::/64:* is handed on to fd00:1::/64: it is reached from anywhere, without a socket; next: publish it on 127.0.0.1, or allow it in port_audit.toml with `forwarded = true`
+    ");
+}
+
+#[test]
+fn a_tunnel_of_any_name_that_has_the_address_of_the_tailnet_is_its_interface() {
+    let machine = quiet(|builder| builder);
+    machine.sh("ip address flush dev tailscale0; ip tuntap add dev ts7 mode tun; ip link set ts7 up").unwrap();
+    machine
+        .sh("systemd-run --quiet --unit=bound python3 -c \"import socket, time
+it = socket.socket(); it.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b'ts7'); it.bind(('', 7000)); it.listen()
+time.sleep(600)\"; until ss -Htln 'sport = :7000' | grep -q .; do sleep 0.05; done")
+        .unwrap();
+    machine.sh("ip address add 100.64.0.1/32 dev ts7").unwrap();
+    assert_snapshot!(audit(&machine, &["--strict"]), @"
+    exit 0
+    OK: 1 socket: 0 on loopback, 0 inside, 1 of the tailnet, 0 allowed
     ");
 }
 
