@@ -17,7 +17,7 @@ const MOST: u64 = 64 << 20;
 
 /// # Errors
 /// Usage for a file that is not there; not ready for one that is none, or that others can write; infrastructure where
-/// nothing could be observed.
+/// nothing could be observed, or not all of what is to be a baseline.
 pub(crate) fn run(args: &Args, cx: &Context) -> Result<Exit, Failure> {
     let policy = sockets::policy(&cx.host, args.policy.as_deref())?;
     let before = args.baseline.as_deref().map(|path| baseline(path, &cx.host)).transpose()?;
@@ -27,6 +27,7 @@ pub(crate) fn run(args: &Args, cx: &Context) -> Result<Exit, Failure> {
     let drift = before.map(|before| before.drift(&now)).unwrap_or_default();
     let report = audit(&observed, &rules, args.strict).with(drift);
     if let Some(path) = &args.write_baseline {
+        complete(&observed)?;
         cx.host.write_atomic(path, now.to_json().as_bytes(), 0o600)?;
     }
     tell(&report, args.sarif, cx)?;
@@ -74,6 +75,18 @@ fn rules(named: &[IpAddr], policy: Policy, observed: &mut Observed, host: &dyn H
     }
     let tailnet = Tailnet { addresses: named.to_vec(), interface: None };
     Ok(Rules { policy, tailnet, today: sockets::today(host)? })
+}
+
+/// What was not seen would be in no baseline, and later be taken for new, or for what was always there.
+fn complete(observed: &Observed) -> Result<(), Failure> {
+    let gaps = observed.gaps.iter().map(|gap| format!("{}: {}", gap.what, gap.why));
+    let unread = observed.unread.iter().map(|(line, text)| format!("line {line} was not understood: {text}"));
+    let missing: Vec<String> = gaps.chain(unread).map(|it| port_audit::one_line(&it)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let reason = format!("not all was seen, and no baseline is written: {}", missing.join("; "));
+    Err(Failure::infrastructure("baseline-incomplete", reason, "run it as root, and mend what is named"))
 }
 
 fn baseline(path: &Path, host: &dyn Host) -> Result<Baseline, Failure> {

@@ -112,11 +112,12 @@ fn listed(owners: &[String]) -> String {
     if owners.is_empty() { "nobody".to_owned() } else { owners.join(", ") }
 }
 
-/// The number of another namespace is another one after its restart.
+/// Where it is, and whether IPv4 comes in there. The number of another namespace is another one after its restart.
 fn place(socket: &Socket) -> String {
+    let v6only = if socket.v6only && socket.address.is_unspecified() { " v6only" } else { "" };
     match socket.namespace {
-        Namespace::Host => socket.to_string(),
-        Namespace::Other { .. } => format!("{socket} in another network namespace"),
+        Namespace::Host => format!("{socket}{v6only}"),
+        Namespace::Other { .. } => format!("{socket}{v6only} in another network namespace"),
     }
 }
 
@@ -164,6 +165,17 @@ mod tests {
         drift-changed: tcp 0.0.0.0:4 by c, d: in the baseline it is of nobody; next: find out why; where it is meant, write the baseline anew: port-audit --write-baseline FILE
         ");
         assert_eq!(before.drift(&before), []);
+    }
+
+    #[test]
+    fn that_ipv4_comes_in_too_is_a_difference() {
+        let before = of("LISTEN 0 1 [::]:1 [::]:* users:((\"a\",pid=1,fd=3))");
+        let now = of("LISTEN 0 1 *:1 *:* users:((\"a\",pid=1,fd=3))");
+        let drift: Vec<String> = before.drift(&now).iter().map(|it| format!("{} {}", it.class, it.subject)).collect();
+        assert_snapshot!(drift.join("\n"), @"
+        drift-gone tcp [::]:1 v6only
+        drift-new tcp [::]:1
+        ");
     }
 
     #[test]

@@ -120,9 +120,10 @@ impl Rules {
         if matches!(reach, Reach::Loopback | Reach::Inside) {
             return Verdict::Fine(Fine::Private(reach));
         }
-        let allowed = self.policy.allow.iter().filter(|allow| allow.is_about(socket) && allow.is_of(&socket.owners));
-        let (over, valid): (Vec<&Allow>, Vec<&Allow>) = allowed.partition(|allow| allow.is_over(self.today));
-        if is_nobodys(&socket.owners) && valid.is_empty() {
+        let about: Vec<&Allow> = self.policy.allow.iter().filter(|allow| allow.is_about(socket)).collect();
+        let (over, valid): (Vec<&Allow>, Vec<&Allow>) = about.iter().partition(|allow| allow.is_over(self.today));
+        let allowed = allowing(&valid, &socket.owners);
+        if is_nobodys(&socket.owners) && allowed.is_none() {
             let next = "look as root; else find out what made it";
             return violation("owner-unknown", "nobody is seen who has it", next);
         }
@@ -141,26 +142,19 @@ impl Rules {
                 "sshd-fix plan, then sshd-fix apply",
             );
         }
-        if let Some(allow) = valid.first() {
+        if let Some(allow) = allowed {
             return Verdict::Fine(Fine::Allowed(allow.to_string()));
         }
-        if let Some(allow) = over.first() {
+        let others: Vec<&Owner> = owners.iter().filter(|owner| !may(&valid, owner)).collect();
+        let is_missed = |allow: &&&Allow| others.is_empty() || others.iter().any(|owner| allow.names(owner));
+        if let Some(allow) = allowing(&about, &socket.owners).and_then(|_| over.iter().find(is_missed)) {
             return violation("allowance-expired", format!("it was allowed: {allow}"), "stop it, or renew the entry");
         }
-        if let Some(other) = self.intruder(socket) {
+        if let Some(other) = others.first().filter(|_| others.len() < owners.len()) {
             let reason = format!("{} ({}) has it too", other.name, other.pid);
             return violation("co-owner", reason, "find out why that process has it");
         }
         public(socket)
-    }
-
-    /// One of those who have it beside one who may.
-    fn intruder<'a>(&self, socket: &'a Socket) -> Option<&'a Owner> {
-        let entries = self.policy.allow.iter().filter(|allow| allow.is_about(socket) && !allow.is_over(self.today));
-        let entries: Vec<&Allow> = entries.collect();
-        let may = |owner: &&Owner| is_tailscaled(owner) || entries.iter().any(|allow| allow.names(owner));
-        let (may, others): (Vec<_>, Vec<_>) = socket.owners.seen().iter().partition(may);
-        others.first().copied().filter(|_| !may.is_empty())
     }
 
     /// Whether nobody else gets to what the firewall hands on, or one entry of the policy allows all of it for each protocol
@@ -202,6 +196,21 @@ fn public(socket: &Socket) -> Verdict {
         return violation("public-listener", reason, NEXT);
     }
     violation("public-listener", "it is reached from anywhere", NEXT)
+}
+
+/// Whether one who has a socket may, by one of these entries about it.
+fn may(entries: &[&Allow], owner: &Owner) -> bool {
+    is_tailscaled(owner) || entries.iter().any(|allow| allow.names(owner))
+}
+
+/// The first of these entries about a socket by which all who have it may; each may by another one.
+fn allowing<'a>(entries: &[&'a Allow], owners: &Owners) -> Option<&'a Allow> {
+    let seen = owners.seen();
+    if seen.is_empty() {
+        return entries.iter().copied().find(|allow| allow.is_of_unseen(owners));
+    }
+    let first = entries.iter().copied().find(|allow| seen.iter().any(|owner| allow.names(owner)));
+    first.filter(|_| seen.iter().all(|owner| may(entries, owner)))
 }
 
 /// No process is known to have it, though that is a question.
@@ -299,7 +308,11 @@ mod tests {
     }
 
     fn told(socket: &Socket) -> String {
-        match rules().judge(socket) {
+        told_by(&rules(), socket)
+    }
+
+    fn told_by(rules: &Rules, socket: &Socket) -> String {
+        match rules.judge(socket) {
             Verdict::Fine(fine) => format!("{fine:?}"),
             Verdict::Violation { class, reason, .. } => format!("{class}: {reason}"),
         }
@@ -445,6 +458,28 @@ mod tests {
         assert_snapshot!(udp(std::slice::from_ref(&held)), @r#"Allowed("DHCP")"#);
         assert_snapshot!(udp(&[held.clone(), networkd()]), @r#"Allowed("DHCP")"#);
         assert_snapshot!(udp(&[held, node()]), @"co-owner: node (7) has it too");
+    }
+
+    #[test]
+    fn each_of_those_who_have_a_socket_may_by_an_entry_of_its_own() {
+        let two = |expires: &str| {
+            let entry = |unit: &str| {
+                format!("[[allow]]\nprotocol = \"tcp\"\nport = 8080\nunit = \"{unit}\"\nreason = \"{unit}\"\n")
+            };
+            let policy = format!("schema = 1\n{}{}{expires}", entry("a.service"), entry("b.service"));
+            Rules { policy: Policy::parse(&policy).unwrap(), ..rules() }
+        };
+        let of = |unit: &str| owner(unit, &format!("{unit}.service"), "/usr/bin/node", true);
+        let told = |expires: &str, owners: &[Owner]| told_by(&two(expires), &socket(Protocol::Tcp, "::", 8080, owners));
+        assert_snapshot!(told("", &[of("a"), of("b")]), @r#"Allowed("a.service")"#);
+        assert_snapshot!(told("", &[tailscaled(), of("b")]), @r#"Allowed("b.service")"#);
+        assert_snapshot!(told("", &[of("a"), of("b"), of("c")]), @"co-owner: c (7) has it too");
+        assert_snapshot!(told("", &[of("a"), sshd()]), @"sshd-public: the SSH server is reached from anywhere");
+        let over = "expires = \"2026-01-30\"";
+        assert_snapshot!(told(over, &[of("a"), of("b")]), @"allowance-expired: it was allowed: b.service (until 2026-01-30)");
+        assert_snapshot!(told(over, &[of("b"), tailscaled()]), @"allowance-expired: it was allowed: b.service (until 2026-01-30)");
+        assert_snapshot!(told(over, &[of("a")]), @r#"Allowed("a.service")"#);
+        assert_snapshot!(told(over, &[of("a"), of("b"), of("c")]), @"co-owner: b (7) has it too");
     }
 
     #[test]

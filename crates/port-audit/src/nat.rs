@@ -15,9 +15,12 @@ use serde_json::Value;
 use crate::socket::Protocol;
 
 /// What hands on in which table of iptables.
-const TARGETS: [(&str, &[&str]); 2] = [("nat", &["DNAT", "REDIRECT", "NETMAP"]), ("mangle", &["TPROXY"])];
+const TARGETS: [(&str, &[&str]); 2] = [("nat", &["DNAT", "REDIRECT", "NETMAP"]), ("mangle", &["TPROXY", "DNPT"])];
 /// The same in the statements of nft.
 const STATEMENTS: [&str; 4] = ["dnat", "redirect", "tproxy", "fwd"];
+/// What of a packet says where it goes, as nft calls it; and what nft has no name for: it may be that.
+const DESTINATION: [&str; 2] = ["daddr", "dport"];
+const RAW: [&str; 3] = ["nh", "th", "ih"];
 /// Where packets from outside come by first.
 const HOOKS: [&str; 2] = ["prerouting", "ingress"];
 
@@ -48,8 +51,8 @@ pub enum Rule {
 /// What `iptables-save` tells.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Saved {
-    /// The tables that it tells.
-    pub tables: BTreeSet<String>,
+    /// The chains that it tells: of each its table and its name.
+    pub chains: BTreeSet<(String, String)>,
     /// Those rules that hand on.
     pub rules: Vec<Rule>,
 }
@@ -83,7 +86,9 @@ pub fn iptables(text: &str) -> Saved {
     for words in lines(text) {
         if let Some(name) = words.first().and_then(|word| word.strip_prefix('*')) {
             name.clone_into(&mut table);
-            saved.tables.insert(table.clone());
+        }
+        if let Some(name) = words.first().and_then(|word| word.strip_prefix(':')) {
+            saved.chains.insert((table.clone(), name.to_owned()));
         }
         let [append, chain, rule @ ..] = &words[..] else { continue };
         if append != "-A" {
@@ -165,7 +170,7 @@ fn forward(rule: &[String]) -> Option<Forward> {
             "--dport" | "--dports" | "--destination-port" | "--destination-ports" if !was_negated => {
                 forward.ports = words.next()?.split(',').map(ports).collect::<Option<_>>()?;
             }
-            "--to-destination" | "--to" | "--on-ip" => words.next()?.clone_into(&mut forward.to),
+            "--to-destination" | "--to" | "--on-ip" | "--dst-pfx" => words.next()?.clone_into(&mut forward.to),
             "--to-ports" | "--on-port" => to_port = words.next(),
             // It says nothing, whatever it looks like.
             "--comment" => drop(words.next()),
@@ -204,12 +209,13 @@ fn ports(text: &str) -> Option<(u16, u16)> {
 }
 
 /// A chain of nft: its family, its table and its name.
-type Chain = [String; 3];
+pub type Chain = [String; 3];
 
-/// The rules of `nft -j list ruleset`; none where it is no such text. Left out are those tables, each with its family, that
-/// `is_told` another program has told: what iptables wrote there nft does not always understand.
+/// The rules of `nft -j list ruleset`; none where it is no such text. Of chains that `is_told` another program has told is
+/// left out what iptables wrote: nft does not always understand that. What nft wrote into such a chain iptables does not
+/// always tell.
 #[must_use]
-pub fn nft(text: &str, is_told: impl Fn(&str, &str) -> bool) -> Option<Vec<Rule>> {
+pub fn nft(text: &str, is_told: impl Fn(&Chain) -> bool) -> Option<Vec<Rule>> {
     let ruleset: Value = serde_json::from_str(text).ok()?;
     let all = ruleset.get("nftables")?.as_array()?;
     let of = |kind: &'static str| all.iter().filter_map(move |it| it.get(kind));
@@ -226,7 +232,8 @@ pub fn nft(text: &str, is_told: impl Fn(&str, &str) -> bool) -> Option<Vec<Rule>
         found.extend(nft_rule(expressions, &chain).map(|rule| (chain, rule)));
     }
     let from_outside = reached(&jumps, first);
-    found.retain(|(chain, _)| from_outside.contains(chain) && !is_told(&chain[0], &chain[1]));
+    found.retain(|(chain, _)| from_outside.contains(chain));
+    found.retain(|(chain, rule)| matches!(rule, Rule::Forward(_)) || !is_told(chain));
     Some(found.into_iter().map(|(_, rule)| rule).collect())
 }
 
@@ -257,11 +264,12 @@ fn led_to(of: &Value, expressions: &[Value]) -> Vec<Chain> {
 }
 
 fn nft_rule(expressions: &[Value], chain: &Chain) -> Option<Rule> {
-    if expressions.iter().any(is_of_iptables) {
-        return Some(Rule::Unread(format!("{} {} {}: a rule of iptables", chain[0], chain[1], chain[2])));
-    }
-    let act = expressions.iter().find_map(|it| STATEMENTS.iter().find_map(|statement| it.get(statement)))?;
-    let mut forward = Forward { to: nft_to(act), ..Forward::default() };
+    let act = expressions.iter().find_map(|it| STATEMENTS.iter().find_map(|statement| it.get(statement)));
+    let Some(to) = act.map(nft_to).or_else(|| rewritten(expressions)) else {
+        let unread = || Rule::Unread(format!("{} {} {}: a rule of iptables", chain[0], chain[1], chain[2]));
+        return expressions.iter().any(is_of_iptables).then(unread);
+    };
+    let mut forward = Forward { to, ..Forward::default() };
     for condition in expressions.iter().filter_map(|it| it.get("match")) {
         narrow(&mut forward, condition);
     }
@@ -279,12 +287,28 @@ fn is_of_iptables(expression: &Value) -> bool {
     })
 }
 
+/// To where a rule hands on that writes into the packets themselves: NAT without a state.
+fn rewritten(expressions: &[Value]) -> Option<String> {
+    let (mut address, mut port, mut hands_on) = (String::new(), None, false);
+    for mangle in expressions.iter().filter_map(|it| it.get("mangle")) {
+        let Some(payload) = mangle.get("key").and_then(|key| key.get("payload")) else { continue };
+        let (field, value) = (word(payload, "field"), mangle.get("value").map(shown).unwrap_or_default());
+        hands_on |= DESTINATION.contains(&field) || RAW.contains(&word(payload, "base"));
+        match field {
+            "daddr" => address = value,
+            "dport" => port = Some(value),
+            _ => {}
+        }
+    }
+    hands_on.then(|| place(&address, port.as_deref()))
+}
+
+fn shown(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
 fn nft_to(act: &Value) -> String {
-    let text = |name: &str| match act.get(name) {
-        Some(Value::String(text)) => Some(text.clone()),
-        Some(value) => Some(value.to_string()),
-        None => None,
-    };
+    let text = |name: &str| act.get(name).map(shown);
     let address = text("addr").or_else(|| text("dev")).unwrap_or_default();
     place(&address, text("port").as_deref())
 }
@@ -401,14 +425,14 @@ COMMIT
             {"rule": {"family": "ip", "table": "nat", "chain": "out", "expr": [{"redirect": {"port": 1}}]}},
             {"rule": {"family": "ip", "table": "nat", "chain": "pre", "expr": [{"redirect": null}]}}
         ]}"#;
-        assert_snapshot!(told(nft(text, |_, _| false).unwrap()), @"
+        assert_snapshot!(told(nft(text, |_| false).unwrap()), @"
         tcp 203.0.113.0/24:80,8000-8010 is handed on to 10.0.0.5:80
         udp *:53 is handed on to this machine:5353
         any *:* is handed on to this machine
         ");
-        assert_eq!(nft("table ip nat {", |_, _| false), None);
-        assert_eq!(nft("{}", |_, _| false), None);
-        assert_eq!(nft(r#"{"nftables": []}"#, |_, _| false), Some(vec![]));
+        assert_eq!(nft("table ip nat {", |_| false), None);
+        assert_eq!(nft("{}", |_| false), None);
+        assert_eq!(nft(r#"{"nftables": []}"#, |_| false), Some(vec![]));
     }
 
     #[test]
@@ -431,6 +455,7 @@ COMMIT
 *mangle
 -A PREROUTING -p tcp --dport 5 -j TPROXY --on-port 50 --on-ip 127.0.0.1 --tproxy-mark 0x1/0x1
 -A PREROUTING -p tcp --dport 6 -j DNAT
+-A PREROUTING -d 2001:db8::/64 -j DNPT --src-pfx 2001:db8::/64 --dst-pfx fd00:1::/64
 ";
         assert_snapshot!(told(iptables(text).rules), @"
         tcp *:1 is handed on to this machine
@@ -438,8 +463,9 @@ COMMIT
         tcp *:3 is handed on to this machine:30
         tcp *:4 is handed on to this machine
         tcp *:5 is handed on to 127.0.0.1:50
+        any 2001:db8::/64:* is handed on to fd00:1::/64
         ");
-        assert_eq!(iptables(text).tables, ["mangle", "nat"].map(String::from).into());
+        assert_eq!(iptables(text).chains, BTreeSet::new(), "none was named");
     }
 
     #[test]
@@ -460,7 +486,7 @@ COMMIT
             format!(r#"{{"rule": {{"family": "inet", "table": "t", "chain": "{chain}", "expr": [{expr}]}}}}"#)
         };
         let told = |rest: &[String]| {
-            told(nft(&format!(r#"{{"nftables": [{chain}, {}]}}"#, rest.join(", ")), |_, _| false).unwrap())
+            told(nft(&format!(r#"{{"nftables": [{chain}, {}]}}"#, rest.join(", ")), |_| false).unwrap())
         };
         let by_map = r#"{"vmap": {"key": {"payload": {"protocol": "tcp", "field": "dport"}}, "data": "@ports"}}"#;
         let map = r#"{"map": {"family": "inet", "table": "t", "name": "ports", "elem": [[80, {"jump": {"target": "web"}}]]}}"#;
@@ -478,6 +504,7 @@ COMMIT
         for (xt, is_told) in [
             (r#"{"xt": null}"#, true),
             (r#"{"xt": {"type": "target", "name": "DNAT"}}"#, true),
+            (r#"{"xt": {"type": "target", "name": "DNPT"}}"#, true),
             (r#"{"xt": {"type": "target", "name": "LOG"}}"#, false),
             (r#"{"xt": {"type": "match", "name": "addrtype"}}"#, false),
         ] {
@@ -487,12 +514,46 @@ COMMIT
     }
 
     #[test]
-    fn a_table_that_another_program_told_is_left_out() {
-        let text = r#"{"nftables": [
-            {"chain": {"family": "ip", "table": "nat", "name": "PREROUTING", "hook": "prerouting"}},
-            {"rule": {"family": "ip", "table": "nat", "chain": "PREROUTING", "expr": [{"redirect": {"port": 1}}]}}]}"#;
-        assert_eq!(nft(text, |family, table| (family, table) == ("ip", "nat")), Some(vec![]));
-        assert_eq!(nft(text, |family, table| (family, table) == ("ip6", "nat")).unwrap().len(), 1);
+    fn v04_what_writes_into_the_packets_where_they_go_hands_on_too() {
+        let told = |expr: &str| {
+            let text = format!(
+                r#"{{"nftables": [{{"chain": {{"family": "ip", "table": "t", "name": "pre", "hook": "prerouting"}}}},
+                {{"rule": {{"family": "ip", "table": "t", "chain": "pre", "expr": [{expr}]}}}}]}}"#
+            );
+            told(nft(&text, |_| false).unwrap())
+        };
+        let mangle = |key: &str, value: &str| format!(r#"{{"mangle": {{"key": {{{key}}}, "value": {value}}}}}"#);
+        let field = |of: &str, field: &str, value: &str| {
+            mangle(&format!(r#""payload": {{"protocol": "{of}", "field": "{field}"}}"#), value)
+        };
+        let port =
+            r#"{"match": {"op": "==", "left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": 8081}}"#;
+        let (address, to) = (field("ip", "daddr", r#""172.17.0.2""#), field("tcp", "dport", "80"));
+        assert_snapshot!(told(&format!(r#"{port}, {address}, {to}, {{"notrack": null}}"#)), @"tcp *:8081 is handed on to 172.17.0.2:80");
+        assert_snapshot!(told(&to), @"any *:* is handed on to this machine:80");
+        assert_snapshot!(told(&mangle(r#""payload": {"base": "nh", "offset": 120, "len": 40}"#, "1")), @"any *:* is handed on to this machine");
+        for other in [
+            field("ip", "saddr", r#""192.0.2.1""#),
+            field("ip", "dscp", "1"),
+            mangle(r#""meta": {"key": "mark"}"#, "1"),
+            mangle(r#""tcp option": {"name": "maxseg", "field": "size"}"#, "1000"),
+        ] {
+            assert_eq!(told(&other), "", "{other}");
+        }
+    }
+
+    #[test]
+    fn v04_what_iptables_wrote_is_left_out_of_a_chain_that_it_told_and_of_no_other() {
+        let chain = |name: &str| {
+            format!(
+                r#"{{"chain": {{"family": "ip", "table": "nat", "name": "{name}", "hook": "prerouting"}}}},
+                {{"rule": {{"family": "ip", "table": "nat", "chain": "{name}", "expr": [{{"xt": null}}]}}}},
+                {{"rule": {{"family": "ip", "table": "nat", "chain": "{name}", "expr": [{{"xt": null}}, {{"dnat": {{}}}}]}}}}"#
+            )
+        };
+        let text = format!(r#"{{"nftables": [{}, {}]}}"#, chain("PREROUTING"), chain("prerouting"));
+        let left = |family: &str, name: &str| nft(&text, |chain| *chain == [family, "nat", name]).unwrap().len();
+        assert_eq!([left("ip", "PREROUTING"), left("ip", "other"), left("ip6", "PREROUTING")], [3, 4, 4]);
     }
 
     proptest::proptest! {
@@ -505,7 +566,7 @@ COMMIT
 
         #[test]
         fn no_text_breaks_it(text in "[ -~\n]{0,200}") {
-            let _ = (iptables(&text), nft(&text, |_, _| false));
+            let _ = (iptables(&text), nft(&text, |_| false));
         }
     }
 }

@@ -155,11 +155,10 @@ impl Allow {
             && (self.interface.is_none() || self.interface.as_deref() == interface)
     }
 
-    /// Whether all who have the socket are whom it names. Where no text says who has one, its place decides alone.
-    pub(crate) fn is_of(&self, owners: &Owners) -> bool {
+    /// Whether it allows a socket that nobody is seen to have. Where no text says who has one, its place decides alone.
+    pub(crate) fn is_of_unseen(&self, owners: &Owners) -> bool {
         match owners {
-            Owners::Seen(owners) if self.unowned => owners.is_empty(),
-            Owners::Seen(owners) => !owners.is_empty() && owners.iter().all(|owner| self.names(owner)),
+            Owners::Seen(owners) => self.unowned && owners.is_empty(),
             Owners::Hidden => false,
             Owners::Untold => true,
         }

@@ -170,7 +170,10 @@ pub fn audit(observed: &Observed, rules: &Rules, strict: bool) -> Report {
         reason: "the row was not understood".into(),
         next: "look at it by hand, or run port-audit on that machine".into(),
     }));
-    let Observed { gaps, sight, .. } = observed.clone();
+    let Observed { mut gaps, sight, .. } = observed.clone();
+    gaps.extend(observed.sockets.iter().filter_map(|socket| unproved(socket, rules)));
+    gaps.sort();
+    gaps.dedup();
     Report { schema: SCHEMA, status: Status::Done, sight, strict, sockets: counts, findings, gaps }.settled()
 }
 
@@ -190,6 +193,19 @@ fn of_socket(socket: &Socket, rules: &Rules, counts: &mut Counts) -> Option<Find
     };
     *count += 1;
     None
+}
+
+/// That a socket is fine for who has it, of which a text has a name or nothing: nobody looked at who that is.
+fn unproved(socket: &Socket, rules: &Rules) -> Option<Gap> {
+    let Verdict::Fine(Fine::Tailscaled | Fine::Allowed(_)) = rules.judge(socket) else { return None };
+    let mut named: Vec<&str> =
+        socket.owners.seen().iter().filter(|it| it.identity.is_none()).map(|it| &*it.name).collect();
+    named.dedup();
+    match socket.owners {
+        Owners::Untold => Some(Gap { what: format!("who has {}", place(socket)), why: "the text does not say".into() }),
+        _ if named.is_empty() => None,
+        _ => Some(Gap { what: format!("who {} is", named.join(", ")), why: "a text has but names".into() }),
+    }
 }
 
 fn place(socket: &Socket) -> String {
@@ -415,6 +431,32 @@ mod tests {
     }
 
     #[test]
+    fn v04_what_is_fine_by_a_name_alone_is_a_gap() {
+        let policy = "[[allow]]\nprotocol = \"tcp\"\nport = 80\nunit = \"web.service\"\nreason = \"the web\"";
+        let strict = |text: &str| audit(&seen(text), &rules(policy), true);
+        let tailscaled = strict("LISTEN 0 1 0.0.0.0:8080 0.0.0.0:* users:((\"tailscaled\",pid=9,fd=3))");
+        assert_snapshot!(tailscaled, @"
+        VIOLATIONS: 1; 1 socket: 0 on loopback, 0 inside, 1 of the tailnet, 0 allowed
+        processes are known by their names alone, which anybody may choose
+        WARN: who tailscaled is: a text has but names
+        ");
+        assert_eq!(tailscaled.exit(), Exit::Refused);
+        assert_snapshot!(strict("LISTEN 0 1 0.0.0.0:80 0.0.0.0:* users:((\"web\",pid=9,fd=3),(\"web\",pid=10,fd=3))"), @"
+        VIOLATIONS: 1; 1 socket: 0 on loopback, 0 inside, 0 of the tailnet, 1 allowed
+        processes are known by their names alone, which anybody may choose
+        WARN: who web is: a text has but names
+        ");
+        assert_snapshot!(strict("LISTEN 0 1 0.0.0.0:80 0.0.0.0:*"), @"
+        VIOLATIONS: 1; 1 socket: 0 on loopback, 0 inside, 0 of the tailnet, 0 allowed
+        processes are known by their names alone, which anybody may choose
+        owner-unknown: tcp 0.0.0.0:80: nobody is seen who has it; next: look as root; else find out what made it
+        ");
+        let private = "LISTEN 0 1 127.0.0.1:80 0.0.0.0:* users:((\"web\",pid=9,fd=3))\n\
+            LISTEN 0 1 100.64.0.1:80 0.0.0.0:* users:((\"web\",pid=9,fd=3))";
+        assert_eq!(strict(private).exit(), Exit::Done);
+    }
+
+    #[test]
     fn a_text_of_netstat_is_judged_by_places_and_says_so() {
         let allow =
             "[[allow]]\nprotocol = \"udp\"\nport = 5353\nprogram = \"/usr/sbin/mDNSResponder\"\nreason = \"names\"";
@@ -422,6 +464,7 @@ mod tests {
         assert_snapshot!(audit(&Observed::netstat(text).unwrap(), &rules(allow), false), @"
         VIOLATIONS: 2; 2 sockets: 0 on loopback, 0 inside, 0 of the tailnet, 1 allowed
         the text says neither which process has a socket, nor its interface, nor whether IPv4 comes in at ::, so entries of the policy count by protocol, address and port
+        WARN: who has udp 0.0.0.0:5353: the text does not say
         public-listener: tcp [::]:22: it is reached from anywhere; next: bind it to 127.0.0.1, or allow it in port_audit.toml
         row-unread: line 4: tcp4 x: the row was not understood; next: look at it by hand, or run port-audit on that machine
         ");

@@ -1,11 +1,16 @@
 //! What belongs to the tailnet on this machine: its addresses by `tailscale`, its interface by the kernel.
 
 use std::net::IpAddr;
+use std::path::Path;
 
 use host::Host;
 use port_audit::{Gap, Tailnet};
 
-/// The machine's addresses in the tailnet, and the interface that has them; nothing where there is no `tailscale`.
+/// What Tailscale calls its interface unless it is told otherwise.
+const INTERFACE: &str = "tailscale0";
+
+/// The machine's addresses in the tailnet, and the interface that has them; nothing where there is no `tailscale`. One that
+/// is no tunnel is not the tailnet's, whatever addresses it was given: what is bound to it is reached by others too.
 ///
 /// # Errors
 /// A gap, where it is there and does not tell, or where more than one interface has such addresses.
@@ -19,7 +24,12 @@ pub fn tailnet(host: &dyn Host) -> Result<Tailnet, Gap> {
     if let [_, _, ..] = &interfaces[..] {
         return Err(gap(format!("its addresses are on several interfaces: {}", interfaces.join(", "))));
     }
-    Ok(Tailnet { addresses, interface: interfaces.pop() })
+    Ok(Tailnet { addresses, interface: interfaces.pop().filter(|name| is_a_tunnel(name)) })
+}
+
+/// Whether it is Tailscale's by its name, or a tunnel of a program.
+fn is_a_tunnel(name: &str) -> bool {
+    name == INTERFACE || Path::new("/sys/class/net").join(name).join("tun_flags").exists()
 }
 
 /// Those that have one of these addresses.
@@ -61,7 +71,8 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn its_interface_is_the_one_that_has_its_addresses() {
-        assert_snapshot!(told(0, r#"{"BackendState": "Running", "TailscaleIPs": ["127.0.0.1"]}"#), @r#"Tailnet { addresses: [127.0.0.1], interface: Some("lo") }"#);
+    fn an_interface_that_has_its_addresses_and_is_no_tunnel_is_not_its() {
+        assert_snapshot!(told(0, r#"{"BackendState": "Running", "TailscaleIPs": ["127.0.0.1"]}"#), @"Tailnet { addresses: [127.0.0.1], interface: None }");
+        assert!(is_a_tunnel("tailscale0") && !is_a_tunnel("lo"));
     }
 }

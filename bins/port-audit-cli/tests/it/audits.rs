@@ -309,11 +309,11 @@ a = at(INET, STREAM, ('0.0.0.0', 1001))";
 fn v04_an_address_and_an_interface_are_the_tailnets_where_tailscale_says_so() {
     let machine = Machine::new();
     machine.program("tailscale", r#"{"BackendState": "Running", "TailscaleIPs": ["100.64.0.1", "fd7a:115c:a1e0::1"]}"#);
-    let device = "subprocess.run(['sh', '-euc', 'ip link add ts0 up type veth peer name peer; ip address add 100.64.0.1/32 dev ts0; ip address add 100.64.0.2/32 dev eth0'], check=True)\n";
+    let device = "subprocess.run(['sh', '-euc', 'ip link add tailscale0 up type veth peer name peer; ip address add 100.64.0.1/32 dev tailscale0; ip address add 100.64.0.2/32 dev eth0'], check=True)\n";
     machine.audit("a = at(INET, STREAM, ('0.0.0.0', 1001))");
     assert!(!machine.path("asked").exists(), "it makes no difference");
     let holds = "a = at(INET, STREAM, ('100.64.0.1', 1001))
-b = at(INET, STREAM, ('0.0.0.0', 1002), device='ts0')
+b = at(INET, STREAM, ('0.0.0.0', 1002), device='tailscale0')
 c = at(INET, STREAM, ('100.64.0.2', 1003))
 d = at(INET, STREAM, ('0.0.0.0', 1004), device='eth0')";
     let audit = machine.audit(&format!("{device}{holds}"));
@@ -322,6 +322,11 @@ d = at(INET, STREAM, ('0.0.0.0', 1004), device='eth0')";
     public-listener: tcp 100.64.0.2:1003 ["python"]
     "#);
     assert_eq!(audit["sockets"]["tailnet"], 2);
+    // Tailscale without an interface of its own, whose address somebody gave to the public one.
+    let machine = Machine::new();
+    machine.program("tailscale", r#"{"BackendState": "Running", "TailscaleIPs": ["100.64.0.1"]}"#);
+    let device = "subprocess.run('ip address add 100.64.0.1/32 dev eth0'.split(), check=True)\n";
+    assert_snapshot!(found(&machine.audit(&format!("{device}d = at(INET, STREAM, ('0.0.0.0', 1004), device='eth0')"))), @r#"public-listener: tcp 0.0.0.0%eth0:1004 ["python"]"#);
 }
 
 #[test]
@@ -369,6 +374,19 @@ fn v04_what_a_user_without_rights_does_not_see_is_told() {
     WARN: the tables of iptables: the kernel cannot be asked: Permission denied (os error 13)
     owner-unknown: tcp 0.0.0.0:1001: nobody is seen who has it; next: look as root; else find out what made it
     owner-unknown: udp 0.0.0.0:51820: nobody is seen who has it; next: look as root; else find out what made it
+    ");
+}
+
+#[test]
+fn no_baseline_is_written_by_whom_not_all_is_shown() {
+    let machine = Machine::new();
+    machine.program("nft", "no JSON");
+    let holds = format!("{CHAIN}\nchain(1, 'mine', 0)");
+    let output = machine.run(Path::new(PYTHON), &holds, "\"$PORT_AUDIT\" --write-baseline baseline");
+    assert_eq!((output.status.code(), machine.path("baseline").exists()), (Some(4), false));
+    assert_snapshot!(String::from_utf8_lossy(&output.stderr), @"
+    baseline-incomplete: not all was seen, and no baseline is written: nft: its answer is not understood
+    next: run it as root, and mend what is named
     ");
 }
 

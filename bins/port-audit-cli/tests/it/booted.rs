@@ -133,6 +133,80 @@ fn v04_a_port_that_is_handed_on_without_a_socket_is_caught() {
 }
 
 #[test]
+fn v04_a_chain_of_nft_in_a_table_of_iptables_is_read_beside_it() {
+    let machine = quiet(|builder| builder);
+    machine
+        .sh("iptables -t nat -A PREROUTING -i docker0 -p tcp --dport 1 -j DNAT --to-destination 172.17.0.9:1
+             nft add chain ip nat prerouting '{ type nat hook prerouting priority -110; }'
+             nft add rule ip nat prerouting tcp dport 8080 dnat to 172.17.0.2:80")
+        .unwrap();
+    assert_snapshot!(audit(&machine, &["--strict"]), @"
+    exit 1
+    VIOLATIONS: 2; 0 sockets: 0 on loopback, 0 inside, 0 of the tailnet, 0 allowed
+    nat-exposes: tcp *%docker0:1 is handed on to 172.17.0.9:1: it is reached from anywhere, without a socket; next: publish it on 127.0.0.1, or allow it in port_audit.toml with `forwarded = true`
+    nat-exposes: tcp *:8080 is handed on to 172.17.0.2:80: it is reached from anywhere, without a socket; next: publish it on 127.0.0.1, or allow it in port_audit.toml with `forwarded = true`
+    ");
+    machine.sh("nft add rule ip nat PREROUTING tcp dport 8081 dnat to 172.17.0.3:80").unwrap();
+    assert_snapshot!(audit(&machine, &["--strict"]), @"
+    exit 1
+    VIOLATIONS: 3; 0 sockets: 0 on loopback, 0 inside, 0 of the tailnet, 0 allowed
+    nat-exposes: ip nat PREROUTING: a rule of iptables: the rule hands on and was not understood; next: publish it on 127.0.0.1, or allow it in port_audit.toml with `forwarded = true`
+    nat-exposes: tcp *:8080 is handed on to 172.17.0.2:80: it is reached from anywhere, without a socket; next: publish it on 127.0.0.1, or allow it in port_audit.toml with `forwarded = true`
+    nat-exposes: tcp *:8081 is handed on to 172.17.0.3:80: it is reached from anywhere, without a socket; next: publish it on 127.0.0.1, or allow it in port_audit.toml with `forwarded = true`
+    ");
+}
+
+#[test]
+fn v04_what_is_handed_on_without_a_state_is_caught() {
+    let machine = quiet(|builder| builder);
+    machine
+        .sh("nft add table ip raw0; nft add chain ip raw0 pre '{ type filter hook prerouting priority raw; }'
+             nft add rule ip raw0 pre tcp dport 8081 ip daddr 192.0.2.1 ip daddr set 172.17.0.2 tcp dport set 80 notrack
+             nft add rule ip raw0 pre ip dscp set 1; nft add rule ip raw0 pre ip saddr set 192.0.2.9")
+        .unwrap();
+    assert_snapshot!(audit(&machine, &["--strict"]), @"
+    exit 1
+    VIOLATIONS: 1; 0 sockets: 0 on loopback, 0 inside, 0 of the tailnet, 0 allowed
+    nat-exposes: tcp 192.0.2.1:8081 is handed on to 172.17.0.2:80: it is reached from anywhere, without a socket; next: publish it on 127.0.0.1, or allow it in port_audit.toml with `forwarded = true`
+    ");
+    // iptables tells such a rule without what it does.
+    machine
+        .sh("nft flush ruleset; iptables -t mangle -A PREROUTING -p tcp --dport 1 -j ACCEPT
+             nft add rule ip mangle PREROUTING tcp dport 8082 ip daddr set 172.17.0.2")
+        .unwrap();
+    assert_snapshot!(audit(&machine, &["--strict"]), @"
+    exit 1
+    VIOLATIONS: 1; 0 sockets: 0 on loopback, 0 inside, 0 of the tailnet, 0 allowed
+    nat-exposes: tcp *:8082 is handed on to 172.17.0.2: it is reached from anywhere, without a socket; next: publish it on 127.0.0.1, or allow it in port_audit.toml with `forwarded = true`
+    ");
+    machine
+        .sh("nft flush ruleset
+             ip6tables -t mangle -A PREROUTING -d 2001:db8::/64 -j DNPT --src-pfx 2001:db8::/64 --dst-pfx fd00:1::/64")
+        .unwrap();
+    assert_snapshot!(audit(&machine, &["--strict"]), @"
+    exit 1
+    VIOLATIONS: 1; 0 sockets: 0 on loopback, 0 inside, 0 of the tailnet, 0 allowed
+    nat-exposes: any 2001:db8::/64:* is handed on to fd00:1::/64: it is reached from anywhere, without a socket; next: publish it on 127.0.0.1, or allow it in port_audit.toml with `forwarded = true`
+    ");
+}
+
+#[test]
+fn a_tunnel_of_any_name_that_has_the_address_of_the_tailnet_is_its_interface() {
+    let machine = quiet(|builder| builder);
+    machine.sh("ip address flush dev tailscale0; ip tuntap add dev ts7 mode tun; ip link set ts7 up").unwrap();
+    machine
+        .sh("systemd-run --quiet --unit=bound python3 -c \"import socket, time
+it = socket.socket(); it.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b'ts7'); it.bind(('', 7000)); it.listen()
+time.sleep(600)\"; until ss -Htln 'sport = :7000' | grep -q .; do sleep 0.05; done")
+        .unwrap();
+    machine.sh("ip address add 100.64.0.1/32 dev ts7").unwrap();
+    assert_snapshot!(audit(&machine, &["--strict"]), @"
+    exit 0
+    OK: 1 socket: 0 on loopback, 0 inside, 1 of the tailnet, 0 allowed
+    ");
+}
+
+#[test]
 fn five_thousand_listeners_are_all_judged() {
     let machine = quiet(|builder| builder);
     for (number, first) in (20_000..25_000).step_by(1_000).enumerate() {

@@ -27,13 +27,22 @@ udp UNCONN 0 0 0.0.0.0:123 0.0.0.0:* users:((\"ntpd\",pid=5,fd=7))
 udp UNCONN 0 0 0.0.0.0:68 0.0.0.0:* users:((\"node\",pid=6,fd=6))
 udp UNCONN 0 0 0.0.0.0:53 0.0.0.0:* users:((\"systemd-network\",pid=3,fd=6))
 tcp LISTEN 0 0 0.0.0.0:68 0.0.0.0:* users:((\"dhclient\",pid=4,fd=6))
+udp UNCONN 0 0 0.0.0.0:68 0.0.0.0:* users:((\"dhcpcd\",pid=7,fd=6))
+udp UNCONN 0 0 [fe80::1]%eth0:546 [::]:* users:((\"dhcpcd\",pid=7,fd=7))
+udp UNCONN 0 0 10.0.0.5%eth0:68 0.0.0.0:* users:((\"NetworkManager\",pid=8,fd=6))
+udp UNCONN 0 0 [fe80::1]%eth0:546 [::]:* users:((\"NetworkManager\",pid=8,fd=7))
+udp UNCONN 0 0 0.0.0.0:47123 0.0.0.0:* users:((\"systemd-timesyn\",pid=9,fd=6))
+udp UNCONN 0 0 0.0.0.0:8053 0.0.0.0:* users:((\"systemd-timesyn\",pid=9,fd=7))
+udp UNCONN 0 0 0.0.0.0:53 0.0.0.0:* users:((\"NetworkManager\",pid=8,fd=8))
 ";
     let report = audit(&Observed::ss(text).unwrap(), &rules(), true);
     let found: Vec<&str> = report.findings().iter().map(|finding| finding.subject.as_str()).collect();
     assert_snapshot!(found.join("\n"), @"
     tcp 0.0.0.0:68
     udp 0.0.0.0:53
+    udp 0.0.0.0:53
     udp 0.0.0.0:68
+    udp 0.0.0.0:8053
     ");
 }
 

@@ -17,6 +17,7 @@ const GET_CHAIN: u16 = 10 << 8 | 4;
 /// Of `nfgenmsg`, in bytes.
 const HEAD: usize = 4;
 const NFTA_CHAIN_TABLE: u16 = 1;
+const NFTA_CHAIN_NAME: u16 = 3;
 const NFTA_CHAIN_HOOK: u16 = 4;
 const NFTA_CHAIN_USE: u16 = 6;
 const NFTA_HOOK_HOOKNUM: u16 = 1;
@@ -28,8 +29,11 @@ const OLD: [&str; 2] = ["nat", "mangle"];
 /// A table of the firewall: its family, as `nft` calls it, and its name.
 pub(crate) type Table = (String, String);
 
-/// The tables of `nf_tables` with rules that packets from outside come by.
-pub(crate) fn tables() -> Result<BTreeSet<Table>, DiagError> {
+/// A chain of `nf_tables`: its table and its name.
+pub(crate) type Chain = (Table, String);
+
+/// The chains of `nf_tables` that have rules and that packets from outside come by first.
+pub(crate) fn chains() -> Result<BTreeSet<Chain>, DiagError> {
     let mut netlink = match Netlink::open(Some(NETFILTER)) {
         // A kernel without any of it.
         Err(DiagError::Io(error)) if is(&error, Errno::PROTONOSUPPORT) => return Ok(BTreeSet::new()),
@@ -41,15 +45,15 @@ pub(crate) fn tables() -> Result<BTreeSet<Table>, DiagError> {
     };
     let chains = messages.iter().map(|message| chain(message).ok_or(DiagError::Form));
     let chains = chains.collect::<Result<Vec<_>, _>>()?;
-    Ok(chains.into_iter().filter(|(_, counts)| *counts).map(|(table, _)| table).collect())
+    Ok(chains.into_iter().filter(|(_, counts)| *counts).map(|(chain, _)| chain).collect())
 }
 
 fn is(error: &std::io::Error, errno: Errno) -> bool {
     error.raw_os_error() == Some(errno.raw_os_error())
 }
 
-/// The table of a chain, and whether the chain counts: it has rules, and packets from outside come by it first.
-fn chain(message: &[u8]) -> Option<(Table, bool)> {
+/// A chain, and whether it counts: it has rules, and packets from outside come by it first.
+fn chain(message: &[u8]) -> Option<(Chain, bool)> {
     let (family, rest) = (*message.first()?, message.get(HEAD..)?);
     let table = (self::family(family), text(attribute(rest, NFTA_CHAIN_TABLE)?));
     let number = |bytes: &[u8]| u32_at(bytes, 0).map(u32::from_be);
@@ -58,7 +62,8 @@ fn chain(message: &[u8]) -> Option<(Table, bool)> {
         None => false,
     };
     let is_used = attribute(rest, NFTA_CHAIN_USE).and_then(number) != Some(0);
-    Some((table, is_outer && is_used))
+    let name = text(attribute(rest, NFTA_CHAIN_NAME)?);
+    Some(((table, name), is_outer && is_used))
 }
 
 fn family(number: u8) -> String {
@@ -100,6 +105,7 @@ mod tests {
     fn message(family: u8, hook: Option<u32>, used: u32) -> Vec<u8> {
         let mut message = vec![family, 0, 0, 0];
         message.extend(attribute(NFTA_CHAIN_TABLE, b"nat\0"));
+        message.extend(attribute(NFTA_CHAIN_NAME, b"pre\0"));
         if let Some(hook) = hook {
             message.extend(attribute(NFTA_CHAIN_HOOK | 0x8000, &attribute(NFTA_HOOK_HOOKNUM, &hook.to_be_bytes())));
         }
@@ -109,7 +115,7 @@ mod tests {
 
     #[test]
     fn v04_a_chain_counts_where_packets_from_outside_come_by_it() {
-        let of = |family: &str, counts| Some(((family.to_owned(), "nat".to_owned()), counts));
+        let of = |family: &str, counts| Some((((family.to_owned(), "nat".to_owned()), "pre".to_owned()), counts));
         assert_eq!(chain(&message(2, Some(0), 1)), of("ip", true));
         assert_eq!(chain(&message(10, Some(0), 9)), of("ip6", true));
         assert_eq!(chain(&message(1, Some(5), 1)), of("inet", true));
@@ -118,12 +124,17 @@ mod tests {
         assert_eq!(chain(&message(2, Some(0), 0)), of("ip", false), "without a rule");
         assert_eq!(chain(&message(2, Some(4), 1)), of("ip", false), "what goes out");
         assert_eq!(chain(&message(2, None, 1)), of("ip", false), "one that others lead to");
-        let uncounted = &message(2, Some(0), 0)[..28];
+        let uncounted = &message(2, Some(0), 0)[..36];
         assert_eq!(chain(uncounted), of("ip", true), "nobody says how many rules it has");
         assert_eq!(chain(&[2, 0]), None);
         assert_eq!(chain(&[2, 0, 0, 0]), None);
-        let hook =
-            [&[2, 0, 0, 0][..], &attribute(NFTA_CHAIN_TABLE, b"nat\0"), &attribute(NFTA_CHAIN_HOOK, &[])].concat();
+        let named = [attribute(NFTA_CHAIN_TABLE, b"nat\0"), attribute(NFTA_CHAIN_NAME, b"pre\0")].concat();
+        let hook = [&[2, 0, 0, 0][..], &named, &attribute(NFTA_CHAIN_HOOK, &[])].concat();
         assert_eq!(chain(&hook), None);
+        assert_eq!(
+            chain(&[&[2, 0, 0, 0][..], &attribute(NFTA_CHAIN_TABLE, b"nat\0")].concat()),
+            None,
+            "without a name"
+        );
     }
 }

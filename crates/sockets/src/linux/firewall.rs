@@ -7,7 +7,7 @@ use host::{Cmd, Host, HostError};
 use port_audit::Gap;
 use port_audit::nat::{self, Rule, Saved};
 
-use super::chains::{self, Table};
+use super::chains::{self, Chain, Table};
 
 /// How long a program may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -32,12 +32,12 @@ pub(crate) fn look(host: &dyn Host) -> Found {
     Kernel::look().rules(host)
 }
 
-/// Tables with rules that may hand on, in the calling thread's network namespace.
+/// Chains and tables with rules that may hand on, in the calling thread's network namespace.
 #[derive(Debug, Default)]
 struct Kernel {
-    /// Those of `nf_tables`.
-    new: BTreeSet<Table>,
-    /// Those of the older kind.
+    /// The chains of `nf_tables`.
+    new: BTreeSet<Chain>,
+    /// The tables of the older kind.
     old: BTreeSet<Table>,
     /// Which of them the kernel does not tell.
     gaps: Vec<Gap>,
@@ -46,8 +46,8 @@ struct Kernel {
 impl Kernel {
     fn look() -> Self {
         let mut kernel = Self::default();
-        match chains::tables() {
-            Ok(tables) => kernel.new = tables,
+        match chains::chains() {
+            Ok(chains) => kernel.new = chains,
             Err(error) => kernel.gaps.push(gap("the firewall's chains", error.to_string())),
         }
         for (family, program) in FAMILIES {
@@ -80,49 +80,56 @@ impl Found {
         let (mut old, mut new) = (BTreeSet::new(), BTreeSet::new());
         for (family, program) in FAMILIES {
             if kernel.old.iter().any(|(of, _)| of == family) {
-                old.extend(self.saved(host, (family, program), "legacy", kernel));
+                old.extend(self.saved(host, (family, program), "legacy", kernel).into_iter().map(|(table, _)| table));
             }
-            if kernel.new.iter().any(|(of, name)| of == family && TABLES.contains(&name.as_str())) {
+            if kernel.new.iter().any(|((of, table), _)| of == family && TABLES.contains(&table.as_str())) {
                 new.extend(self.saved(host, (family, program), "nft", kernel));
             }
         }
         let untold: Vec<&Table> = kernel.old.difference(&old).collect();
         if !untold.is_empty() {
-            self.gap("the firewall", format!("no iptables-legacy-save tells the tables {}", listed(&untold)));
+            let tables: Vec<String> = untold.iter().map(|(family, name)| format!("{family} {name}")).collect();
+            self.gap("the firewall", format!("no iptables-legacy-save tells the tables {}", tables.join(", ")));
         }
         self.nft(host, &kernel.new, &new);
     }
 
-    /// Asks `nft` of those tables that another program has not told.
-    fn nft(&mut self, host: &dyn Host, tables: &BTreeSet<Table>, told: &BTreeSet<Table>) {
-        let untold: Vec<&Table> = tables.difference(told).collect();
-        if untold.is_empty() {
+    /// Asks `nft` of all chains: a table of iptables can have chains of others, and its chains rules of others that iptables
+    /// passes over. It may be missing where another program has told every chain.
+    fn nft(&mut self, host: &dyn Host, chains: &BTreeSet<Chain>, told: &BTreeSet<Chain>) {
+        if chains.is_empty() {
             return;
         }
-        let is_told = |family: &str, table: &str| told.contains(&(family.to_owned(), table.to_owned()));
+        let untold: Vec<&Chain> = chains.difference(told).collect();
+        let is_told =
+            |[family, table, name]: &[String; 3]| told.contains(&((family.clone(), table.clone()), name.clone()));
         match said(host, "nft", &["-j", "list", "ruleset"]) {
             Ok(Some(text)) => match nat::nft(&text, is_told) {
                 Some(rules) => self.rules.extend(rules),
                 None => self.gap("nft", "its answer is not understood".into()),
             },
-            Ok(None) => self.gap("the firewall", format!("there is no nft to tell the tables {}", listed(&untold))),
+            Ok(None) if untold.is_empty() => {}
+            Ok(None) => {
+                let chains = untold.iter().map(|((family, table), name)| format!("{family} {table} {name}"));
+                let chains = chains.collect::<Vec<_>>().join(", ");
+                self.gap("the firewall", format!("there is no nft to tell the chains {chains}"));
+            }
             Err(why) => self.gap("nft", why),
         }
     }
 
-    /// The tables that iptables tells of one kind. The program that is called for no kind tells one of both, and nobody
-    /// knows which: then it told no table that is there in both.
-    fn saved(&mut self, host: &dyn Host, of: (&str, &str), kind: &str, kernel: &Kernel) -> BTreeSet<Table> {
+    /// The chains that iptables tells of one kind. The program that is called for no kind tells one of both, and nobody
+    /// knows which: then it told no chain of a table that is there in both.
+    fn saved(&mut self, host: &dyn Host, of: (&str, &str), kind: &str, kernel: &Kernel) -> BTreeSet<Chain> {
         let (family, program) = of;
+        let is_in_both = |table: &Table| kernel.old.contains(table) && kernel.new.iter().any(|(of, _)| of == table);
         for (program, is_plain) in [(format!("{program}-{kind}-save"), false), (format!("{program}-save"), true)] {
             match said(host, &program, &[]) {
                 Ok(Some(text)) => {
-                    let Saved { tables, rules } = nat::iptables(&text);
+                    let Saved { chains, rules } = nat::iptables(&text);
                     self.rules.extend(rules);
-                    let mut tables: BTreeSet<Table> =
-                        tables.into_iter().map(|table| (family.to_owned(), table)).collect();
-                    tables.retain(|table| !(is_plain && kernel.old.contains(table) && kernel.new.contains(table)));
-                    return tables;
+                    let chains = chains.into_iter().map(|(table, name)| ((family.to_owned(), table), name));
+                    return chains.filter(|(table, _)| !(is_plain && is_in_both(table))).collect();
                 }
                 Ok(None) => {}
                 Err(why) => {
@@ -133,10 +140,6 @@ impl Found {
         }
         BTreeSet::new()
     }
-}
-
-fn listed(tables: &[&Table]) -> String {
-    tables.iter().map(|(family, name)| format!("{family} {name}")).collect::<Vec<_>>().join(", ")
 }
 
 /// What a program says; nothing where there is none.
@@ -160,10 +163,15 @@ mod tests {
 
     use super::*;
 
-    const NAT: &str = "*nat\n-A PREROUTING -p tcp --dport 80 -j DNAT --to-destination 10.0.0.1\nCOMMIT";
+    const NAT: &str =
+        "*nat\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -p tcp --dport 80 -j DNAT --to-destination 10.0.0.1\nCOMMIT";
+    const OF_IPTABLES: (&str, &str, &str) = ("ip", "nat", "PREROUTING");
+    const MINE: (&str, &str, &str) = ("inet", "mine", "pre");
     const RULESET: &str = r#"{"nftables": [
         {"chain": {"family": "ip", "table": "nat", "name": "PREROUTING", "hook": "prerouting"}},
         {"rule": {"family": "ip", "table": "nat", "chain": "PREROUTING", "expr": [{"xt": null}]}},
+        {"chain": {"family": "ip", "table": "nat", "name": "prerouting", "hook": "prerouting"}},
+        {"rule": {"family": "ip", "table": "nat", "chain": "prerouting", "expr": [{"dnat": {"addr": "172.17.0.2"}}]}},
         {"chain": {"family": "inet", "table": "mine", "name": "pre", "hook": "prerouting"}},
         {"rule": {"family": "inet", "table": "mine", "chain": "pre", "expr": [{"redirect": {"port": 8080}}]}}]}"#;
 
@@ -187,8 +195,15 @@ mod tests {
         tables.iter().map(|(family, name)| ((*family).to_owned(), (*name).to_owned())).collect()
     }
 
-    fn new(new: &[(&str, &str)], programs: &[(&str, i32, &str)]) -> String {
-        told(&Kernel { new: tables(new), ..Kernel::default() }, programs)
+    fn chains(chains: &[(&str, &str, &str)]) -> BTreeSet<Chain> {
+        let chain = |(family, table, name): &(&str, &str, &str)| {
+            (((*family).to_owned(), (*table).to_owned()), (*name).to_owned())
+        };
+        chains.iter().map(chain).collect()
+    }
+
+    fn new(new: &[(&str, &str, &str)], programs: &[(&str, i32, &str)]) -> String {
+        told(&Kernel { new: chains(new), ..Kernel::default() }, programs)
     }
 
     fn old(old: &[(&str, &str)], programs: &[(&str, i32, &str)]) -> String {
@@ -197,16 +212,16 @@ mod tests {
 
     #[test]
     fn v04_rules_that_no_program_tells_are_a_gap() {
-        assert_snapshot!(new(&[("ip", "nat"), ("inet", "mine")], &[]), @"gap: the firewall: there is no nft to tell the tables inet mine, ip nat");
-        assert_snapshot!(new(&[("ip", "nat"), ("inet", "mine")], &[("iptables-save", 0, NAT)]), @"
+        assert_snapshot!(new(&[OF_IPTABLES, MINE], &[]), @"gap: the firewall: there is no nft to tell the chains inet mine pre, ip nat PREROUTING");
+        assert_snapshot!(new(&[OF_IPTABLES, MINE], &[("iptables-save", 0, NAT)]), @"
         tcp *:80 is handed on to 10.0.0.1
-        gap: the firewall: there is no nft to tell the tables inet mine
+        gap: the firewall: there is no nft to tell the chains inet mine pre
         ");
-        assert_snapshot!(new(&[("ip", "nat")], &[("iptables-save", 1, NAT), ("nft", 1, "")]), @"
+        assert_snapshot!(new(&[OF_IPTABLES], &[("iptables-save", 1, NAT), ("nft", 1, "")]), @"
         gap: iptables-save: exit 1: 
         gap: nft: exit 1:
         ");
-        assert_snapshot!(new(&[("ip", "nat")], &[("nft", 0, "table ip nat {")]), @"gap: nft: its answer is not understood");
+        assert_snapshot!(new(&[OF_IPTABLES], &[("nft", 0, "table ip nat {")]), @"gap: nft: its answer is not understood");
         assert_snapshot!(old(&[("ip", "nat"), ("ip", "mangle")], &[]), @"gap: the firewall: no iptables-legacy-save tells the tables ip mangle, ip nat");
         assert_snapshot!(old(&[("ip", "nat"), ("ip", "mangle")], &[("iptables-save", 0, NAT)]), @"
         tcp *:80 is handed on to 10.0.0.1
@@ -217,18 +232,32 @@ mod tests {
     #[test]
     fn each_table_is_told_by_the_program_that_knows_it_best() {
         let both = [("iptables-nft-save", 0, NAT), ("nft -j list ruleset", 0, RULESET)];
-        assert_snapshot!(new(&[("ip", "nat"), ("inet", "mine")], &both), @"
+        assert_snapshot!(new(&[OF_IPTABLES, MINE], &both), @"
         tcp *:80 is handed on to 10.0.0.1
+        any *:* is handed on to 172.17.0.2
         any *:* is handed on to this machine:8080
         ");
-        assert_snapshot!(new(&[("ip", "nat")], &both), @"tcp *:80 is handed on to 10.0.0.1");
-        assert_snapshot!(new(&[("ip", "nat"), ("inet", "mine")], &both[1..]), @"
+        assert_snapshot!(new(&[OF_IPTABLES], &both), @"
+        tcp *:80 is handed on to 10.0.0.1
+        any *:* is handed on to 172.17.0.2
+        any *:* is handed on to this machine:8080
+        ");
+        assert_snapshot!(new(&[OF_IPTABLES, MINE], &both[1..]), @"
         unread: ip nat PREROUTING: a rule of iptables
+        any *:* is handed on to 172.17.0.2
+        any *:* is handed on to this machine:8080
+        ");
+        let mixed = format!("# Table `nat' contains incompatible base-chains, use 'nft' tool to list them.\n{NAT}");
+        let mixed = [("iptables-nft-save", 0, &*mixed), both[1]];
+        assert_snapshot!(new(&[OF_IPTABLES, ("ip", "nat", "prerouting")], &mixed), @"
+        tcp *:80 is handed on to 10.0.0.1
+        any *:* is handed on to 172.17.0.2
         any *:* is handed on to this machine:8080
         ");
         let incompatible = "# Table `nat' is incompatible, use 'nft' tool.";
-        assert_snapshot!(new(&[("ip", "nat")], &[("iptables-nft-save", 0, incompatible), both[1]]), @"
+        assert_snapshot!(new(&[OF_IPTABLES], &[("iptables-nft-save", 0, incompatible), both[1]]), @"
         unread: ip nat PREROUTING: a rule of iptables
+        any *:* is handed on to 172.17.0.2
         any *:* is handed on to this machine:8080
         ");
         assert_snapshot!(old(&[("ip", "nat")], &[("iptables-legacy-save", 0, NAT), ("iptables-save", 0, "")]), @"tcp *:80 is handed on to 10.0.0.1");
@@ -236,14 +265,14 @@ mod tests {
 
     #[test]
     fn v04_a_table_that_is_there_in_both_kinds_is_told_of_both() {
-        let kernel = Kernel { new: tables(&[("ip", "nat")]), old: tables(&[("ip", "nat")]), gaps: vec![] };
+        let kernel = Kernel { new: chains(&[OF_IPTABLES]), old: tables(&[("ip", "nat")]), gaps: vec![] };
         assert_snapshot!(told(&kernel, &[("iptables-save", 0, NAT)]), @"
         tcp *:80 is handed on to 10.0.0.1
         tcp *:80 is handed on to 10.0.0.1
         gap: the firewall: no iptables-legacy-save tells the tables ip nat
-        gap: the firewall: there is no nft to tell the tables ip nat
+        gap: the firewall: there is no nft to tell the chains ip nat PREROUTING
         ");
-        assert_snapshot!(told(&kernel, &[("iptables-nft-save", 0, NAT), ("iptables-legacy-save", 0, "*nat")]), @"tcp *:80 is handed on to 10.0.0.1");
+        assert_snapshot!(told(&kernel, &[("iptables-nft-save", 0, NAT), ("iptables-legacy-save", 0, "*nat\n:PREROUTING ACCEPT [0:0]")]), @"tcp *:80 is handed on to 10.0.0.1");
     }
 
     #[test]
