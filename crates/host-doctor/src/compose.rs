@@ -1,4 +1,4 @@
-//! The stack of containers in [`DEPLOYED`](crate::DEPLOYED).
+//! The stack of containers in [`crate::DEPLOYED`].
 //!
 //! **Invariant:** a container is well only where it is said to be: what is not understood has failed.
 

@@ -4,7 +4,7 @@
 //! [`Plan::rollback`] is a list of its own that is run forwards: undoing steps one by one in reverse would pass through
 //! states that nobody looked at. [`Plan::checked`] gives the right to run it.
 //!
-//! **Invariant:** only a plan that broke no rule is applied: [`apply`] takes a [`Checked`], which nothing else makes.
+//! **Invariant:** only a plan that broke no rule is applied: [`apply()`] takes a [`Checked`], which nothing else makes.
 //! **Invariant:** the rollback is right after any number of the plan's steps, also none and also one that failed halfway.
 
 mod apply;

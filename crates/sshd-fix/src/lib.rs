@@ -1,7 +1,7 @@
 //! Binds sshd to the tailnet alone, in a way that comes back by itself unless it is confirmed.
 //!
-//! [`observe`] looks at a host, [`plan`] decides by that alone, [`apply`] carries it out up to where the operator has to
-//! [`confirm`] it over a new connection that came in over the tailnet. Until then a timer and the next boot
+//! [`observe`] looks at a host, [`plan()`] decides by that alone, [`apply`] carries it out up to where the operator has to
+//! [`confirm()`] it over a new connection that came in over the tailnet. Until then a timer and the next boot
 //! [`revert`] it.
 //!
 //! **Invariant:** nothing in use is changed before sshd itself judged the whole new configuration, and before the way back

@@ -38,10 +38,11 @@ fn check(scene: &Scene, before: &str, after: &str, step: usize) {
     assert_eq!(scene.wan_gets_in(), state == before, "killed at step {step}");
 }
 
-/// The same for every step of `apply`, each on what the one before left.
-fn applied(mut scene: Scene, from: usize) {
+/// The same for every so many steps of `apply`, each on what the one before left. Every effect fails on the machine that
+/// is made up; here it is seen that the real one is no different.
+fn applied(mut scene: Scene, from: usize, stride: usize) {
     let before = state(&scene);
-    for step in (from..).step_by(2) {
+    for step in (from..).step_by(stride) {
         let came = killed_at(scene.machine.command(PROGRAM).args(["apply", "--no-wait"]), step);
         scene.machine.power_cut().unwrap();
         check(&scene, &before, &before, step);
@@ -69,17 +70,17 @@ fn a_write_that_was_cut_off_leaves_nothing() {
 
 #[test]
 fn v01_killed_at_any_odd_step_of_apply() {
-    applied(Scene::new(), 1);
+    applied(Scene::new(), 1, 2);
 }
 
 #[test]
 fn v01_killed_at_any_even_step_of_apply() {
-    applied(Scene::new(), 2);
+    applied(Scene::new(), 2, 2);
 }
 
 #[test]
-fn v01_killed_at_any_step_of_apply_to_a_socket() {
-    applied(Scene::by_socket(), 1);
+fn v01_killed_at_steps_of_apply_to_a_socket() {
+    applied(Scene::by_socket(), 1, 3);
 }
 
 /// At whatever step it was killed: who begins again at once is told to confirm or to put back, and can.
@@ -101,12 +102,12 @@ fn v01_killed_and_begun_again_without_a_boot() {
 }
 
 #[test]
-fn v01_killed_at_any_step_of_taking_back_what_was_confirmed() {
+fn v01_killed_at_steps_of_taking_back_what_was_confirmed() {
     let mut scene = Scene::by_socket();
     let before = state(&scene);
     scene.lock_down();
     let after = state(&scene);
-    for step in (1..).step_by(2) {
+    for step in (1..).step_by(3) {
         let came = killed_at(scene.machine.command(PROGRAM).arg("rollback"), step);
         scene.machine.power_cut().unwrap();
         check(&scene, &before, &after, step);
@@ -121,10 +122,10 @@ fn v01_killed_at_any_step_of_taking_back_what_was_confirmed() {
 }
 
 #[test]
-fn v01_killed_at_any_step_of_rollback() {
+fn v01_killed_at_steps_of_rollback() {
     let mut scene = Scene::new();
     let before = state(&scene);
-    for step in 1.. {
+    for step in (1..).step_by(2) {
         scene.run(&["apply", "--no-wait"]).done();
         let came = killed_at(scene.machine.command(PROGRAM).arg("rollback"), step);
         scene.machine.power_cut().unwrap();
