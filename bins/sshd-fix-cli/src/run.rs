@@ -8,7 +8,7 @@ use host::Local;
 use outcome::{Exit, Failure};
 use plan::{Plan, Step};
 use serde::Serialize;
-use sshd_fix::{Change, Decision, Facts, Journal, Operator, Status};
+use sshd_fix::{Change, Decision, Facts, Journal, Operator, Status, listed};
 use tailnet::Tailnet;
 
 use crate::args::{Act, Apply, Args, Time};
@@ -108,12 +108,7 @@ fn agreed(change: &Change, sha256: Option<&str>) -> Result<(), Failure> {
 }
 
 fn status(host: &Local) -> Result<Status, Failure> {
-    let facts = observe(host)?;
-    let left = match &facts.pending {
-        Ok(Some(pending)) => sshd_fix::left(host, pending.within_s)?,
-        _ => None,
-    };
-    sshd_fix::status(&facts, left)
+    sshd_fix::look(host, &own_path()?)
 }
 
 /// What was seen and decided.
@@ -201,7 +196,6 @@ impl fmt::Display for Ended {
         if self.done == "confirmed" {
             return write!(f, "confirmed: sshd listens at {} and nowhere else", self.wanted);
         }
-        let before: Vec<_> = self.before.iter().map(ToString::to_string).collect();
-        write!(f, "put back: sshd listens again at {}", before.join(", "))
+        write!(f, "put back: sshd listens again at {}", listed(&self.before))
     }
 }

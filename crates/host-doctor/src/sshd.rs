@@ -10,12 +10,7 @@ pub(crate) const NAME: &str = "sshd";
 
 pub(crate) fn sshd(scene: &Scene<'_>) -> Result<Check, Failure> {
     root_alone(scene.host)?;
-    let facts = sshd_fix::observe(scene.host, &scene.site.program);
-    let left = match &facts.pending {
-        Ok(Some(pending)) => sshd_fix::left(scene.host, pending.within_s)?,
-        _ => None,
-    };
-    Ok(judge(&sshd_fix::status(&facts, left)?))
+    Ok(judge(&sshd_fix::look(scene.host, &scene.site.program)?))
 }
 
 fn judge(status: &Status) -> Check {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{SocketAddr, SocketAddrV4};
+use std::path::Path;
 use std::time::Duration;
 
 use host::{Cmd, Host};
@@ -10,7 +11,7 @@ use outcome::Failure;
 use serde::Serialize;
 
 use crate::decide::{Decision, plan};
-use crate::facts::Facts;
+use crate::facts::{Facts, observe};
 use crate::paths::TIMER;
 use crate::table::listed;
 
@@ -41,6 +42,19 @@ pub enum Status {
         /// Why it cannot be changed, where that is so.
         reason: Option<String>,
     },
+}
+
+/// Looks at a host and says how it stands with sshd there; `program` is the running program's own path.
+///
+/// # Errors
+/// As [`status`] and [`left`].
+pub fn look(host: &dyn Host, program: &Path) -> Result<Status, Failure> {
+    let facts = observe(host, program);
+    let left = match &facts.pending {
+        Ok(Some(pending)) => left(host, pending.within_s)?,
+        _ => None,
+    };
+    status(&facts, left)
 }
 
 /// How it stands with sshd on the host of these facts; `left_s` is what [`left`] says.

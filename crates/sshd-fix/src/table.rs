@@ -53,8 +53,8 @@ impl Table {
     }
 }
 
-/// Addresses, for a person.
-pub(crate) fn listed<'a>(addresses: impl IntoIterator<Item = &'a SocketAddr>) -> String {
+/// Addresses, for a person; `nowhere` for none.
+pub fn listed<'a>(addresses: impl IntoIterator<Item = &'a SocketAddr>) -> String {
     let listed: Vec<_> = addresses.into_iter().map(ToString::to_string).collect();
     if listed.is_empty() { "nowhere".to_owned() } else { listed.join(", ") }
 }
