@@ -61,7 +61,7 @@ fn v02_sshd_comes_up_after_the_tailnet_does() {
     // More often than systemd tries before it gives up for good, without the drop-in of the unit.
     scene
         .machine
-        .sh("until [ $(systemctl show --value --property=NRestarts ssh.service) -gt 6 ]; do sleep 0.2; done")
+        .sh("timeout 60 sh -c 'until [ $(systemctl show --value --property=NRestarts ssh.service) -gt 6 ]; do sleep 0.2; done'")
         .unwrap();
     assert_snapshot!(scene.machine.sh("ss -Htln 'sport = :22'").unwrap(), @"");
     scene.machine.attach_tailnet().unwrap();
